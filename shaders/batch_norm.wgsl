@@ -1,0 +1,217 @@
+// Batch norm over rows (batch x time x mel, or time x batch), per channel; with RELU followed by a ReLU.
+//
+//   mean[c] = sum x / n;  inv_std[c] = 1 / sqrt(var + EPSILON), var biased
+//   xhat = (x - mean) * inv_std;  z = gamma * xhat + beta = x * scale + shift;  y = relu(z) or z
+//   dz = dy * [z > 0] or dy;  dbeta = sum dz;  dgamma = sum dz * xhat
+//   dx = gamma * inv_std * (dz - dbeta / n - xhat * dgamma / n)
+//   running = (1 - momentum) * running + momentum * (mean, var * n / (n - 1))
+//
+// Ioffe & Szegedy 2015; the running variance is unbiased as in PyTorch.
+//
+// Decomposition: sums over rows are made per chunk of CHUNK rows by one workgroup (LANES channels wide, 64 / LANES rows
+// at a time), then one invocation per channel adds the chunks in order. Sums are of differences from the first row, so
+// that a large mean costs no digits.
+
+const CHANNELS: u32 = 32u;
+const LANES: u32 = 32u;
+const CHUNK: u32 = 512u;
+// A row of x has X_STRIDE channels, of which X_FIRST .. are these; likewise y, dy and dx.
+const X_STRIDE: u32 = 32u;
+const X_FIRST: u32 = 0u;
+const Y_STRIDE: u32 = 32u;
+const Y_FIRST: u32 = 0u;
+const DY_STRIDE: u32 = 32u;
+const DY_FIRST: u32 = 0u;
+const DX_STRIDE: u32 = 32u;
+const DX_FIRST: u32 = 0u;
+// Where these channels begin in mean and inv_std, and in gamma, beta, scale, shift and running statistics.
+const STATISTICS_FIRST: u32 = 0u;
+const PARAMETERS_FIRST: u32 = 0u;
+const EPSILON: f32 = 0.001f;
+const RELU: bool = false;
+const ADD_DX: bool = false;
+// Scale and shift from the running statistics instead of the batch's.
+const EVALUATE: bool = false;
+
+struct Size {
+    // Rows of this dispatch, and of the whole batch.
+    rows: u32,
+    all_rows: u32,
+    // First chunk of this dispatch, and how many there are in all.
+    first_chunk: u32,
+    chunks: u32,
+    momentum: f32,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+// The first row of the batch: x itself, or its first slice.
+@group(0) @binding(1) var<storage, read> pivot: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partial_sums: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> chunk_sums: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> statistics: array<vec2<f32>>;      // mean, inv_std
+@group(0) @binding(5) var<storage, read> moments: array<vec2<f32>>;               // the same, read
+@group(0) @binding(6) var<storage, read> gamma: array<f32>;
+@group(0) @binding(7) var<storage, read> beta: array<f32>;
+@group(0) @binding(8) var<storage, read_write> running_mean: array<f32>;
+@group(0) @binding(9) var<storage, read_write> running_var: array<f32>;
+@group(0) @binding(10) var<storage, read_write> scale_out: array<f32>;
+@group(0) @binding(11) var<storage, read_write> shift_out: array<f32>;
+@group(0) @binding(12) var<storage, read> scale: array<f32>;
+@group(0) @binding(13) var<storage, read> shift: array<f32>;
+@group(0) @binding(14) var<storage, read_write> y: array<f32>;
+@group(0) @binding(15) var<storage, read> dy: array<f32>;
+@group(0) @binding(16) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(17) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(18) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(19) var<storage, read_write> coefficients_out: array<vec2<f32>>;   // dbeta / n, dgamma / n
+@group(0) @binding(20) var<storage, read> coefficients: array<vec2<f32>>;
+
+var<workgroup> lanes: array<vec2<f32>, 64>;
+
+// Adds the 64 / LANES row lanes of each channel, in order, and stores the chunk's sums.
+fn store_chunk(chunk: u32, channel: u32, lane: u32, sums: vec2<f32>) {
+    lanes[lane] = sums;
+    workgroupBarrier();
+    if (lane < LANES && channel < CHANNELS) {
+        var total = vec2<f32>(0.0);
+        for (var r = 0u; r < 64u / LANES; r += 1u) {
+            total += lanes[r * LANES + lane];
+        }
+        partial_sums[chunk * CHANNELS + channel] = total;
+    }
+}
+
+// Groups: x = chunks, y = tiles of LANES channels.
+@compute @workgroup_size(64)
+fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.y * LANES + lane % LANES;
+    var sums = vec2<f32>(0.0);
+    if (channel < CHANNELS && lane / LANES < 64u / LANES) {
+        let centre = pivot[X_FIRST + channel];
+        let end = min(size.rows, (group.x + 1u) * CHUNK);
+        for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
+            let d = x[row * X_STRIDE + X_FIRST + channel] - centre;
+            sums += vec2<f32>(d, d * d);
+        }
+    }
+    store_chunk(size.first_chunk + group.x, channel, lane, sums);
+}
+
+@compute @workgroup_size(64)
+fn finish_statistics(@builtin(global_invocation_id) id: vec3<u32>) {
+    let channel = id.x;
+    if (channel >= CHANNELS) {
+        return;
+    }
+    var total = vec2<f32>(0.0);
+    for (var chunk = 0u; chunk < size.chunks; chunk += 1u) {
+        total += chunk_sums[chunk * CHANNELS + channel];
+    }
+    let n = f32(size.all_rows);
+    let offset = total.x / n;
+    let variance = max(0.0, total.y / n - offset * offset);
+    statistics[STATISTICS_FIRST + channel] = vec2<f32>(pivot[X_FIRST + channel] + offset, 1.0 / sqrt(variance + EPSILON));
+}
+
+// Scale and shift of z = x * scale + shift; in training also moves the running statistics.
+@compute @workgroup_size(64)
+fn fold(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x >= CHANNELS) {
+        return;
+    }
+    let p = PARAMETERS_FIRST + id.x;
+    var mean = running_mean[p];
+    var inv_std = 1.0 / sqrt(running_var[p] + EPSILON);
+    if (!EVALUATE) {
+        let batch = moments[STATISTICS_FIRST + id.x];
+        mean = batch.x;
+        inv_std = batch.y;
+        let n = f32(size.all_rows);
+        let variance = max(0.0, 1.0 / (inv_std * inv_std) - EPSILON) * (n / max(1.0, n - 1.0));
+        running_mean[p] = fma(size.momentum, mean - running_mean[p], running_mean[p]);
+        running_var[p] = fma(size.momentum, variance - running_var[p], running_var[p]);
+    }
+    let s = gamma[p] * inv_std;
+    scale_out[p] = s;
+    shift_out[p] = fma(-mean, s, beta[p]);
+}
+
+fn normalised(row: u32, channel: u32) -> f32 {
+    return fma(x[row * X_STRIDE + X_FIRST + channel], scale[PARAMETERS_FIRST + channel], shift[PARAMETERS_FIRST + channel]);
+}
+
+@compute @workgroup_size(64)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    let row = i / CHANNELS;
+    let channel = i % CHANNELS;
+    if (row >= size.rows) {
+        return;
+    }
+    var z = normalised(row, channel);
+    if (RELU) {
+        z = max(0.0, z);
+    }
+    y[row * Y_STRIDE + Y_FIRST + channel] = z;
+}
+
+fn gradient(row: u32, channel: u32) -> f32 {
+    let d = dy[row * DY_STRIDE + DY_FIRST + channel];
+    if (RELU) {
+        return select(0.0, d, normalised(row, channel) > 0.0);
+    }
+    return d;
+}
+
+// Groups: x = chunks, y = tiles of LANES channels.
+@compute @workgroup_size(64)
+fn partial_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.y * LANES + lane % LANES;
+    var sums = vec2<f32>(0.0);
+    if (channel < CHANNELS && lane / LANES < 64u / LANES) {
+        let batch = moments[STATISTICS_FIRST + channel];
+        let end = min(size.rows, (group.x + 1u) * CHUNK);
+        for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
+            let dz = gradient(row, channel);
+            let xhat = (x[row * X_STRIDE + X_FIRST + channel] - batch.x) * batch.y;
+            sums += vec2<f32>(dz, dz * xhat);
+        }
+    }
+    store_chunk(size.first_chunk + group.x, channel, lane, sums);
+}
+
+@compute @workgroup_size(64)
+fn finish_gradients(@builtin(global_invocation_id) id: vec3<u32>) {
+    let channel = id.x;
+    if (channel >= CHANNELS) {
+        return;
+    }
+    var total = vec2<f32>(0.0);
+    for (var chunk = 0u; chunk < size.chunks; chunk += 1u) {
+        total += chunk_sums[chunk * CHANNELS + channel];
+    }
+    dbeta[PARAMETERS_FIRST + channel] = total.x;
+    dgamma[PARAMETERS_FIRST + channel] = total.y;
+    coefficients_out[channel] = total / f32(size.all_rows);
+}
+
+@compute @workgroup_size(64)
+fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    let row = i / CHANNELS;
+    let channel = i % CHANNELS;
+    if (row >= size.rows) {
+        return;
+    }
+    let batch = moments[STATISTICS_FIRST + channel];
+    let xhat = (x[row * X_STRIDE + X_FIRST + channel] - batch.x) * batch.y;
+    let c = coefficients[channel];
+    let place = row * DX_STRIDE + DX_FIRST + channel;
+    let d = scale[PARAMETERS_FIRST + channel] * (gradient(row, channel) - c.x - xhat * c.y);
+    if (ADD_DX) {
+        dx[place] += d;
+    } else {
+        dx[place] = d;
+    }
+}

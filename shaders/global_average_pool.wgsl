@@ -1,0 +1,62 @@
+// Mean over positions, per sample and channel: positions are time x mel of an image (batch, position, channel), or time
+// of a sequence (position, batch, channel) with SEQUENCE.
+//
+//   y[s, c] = sum over p of x / positions;  dx = dy / positions
+//
+// A workgroup owns one sample and 32 channels: two lanes per channel take every second position and are added in order.
+
+const CHANNELS: u32 = 32u;
+const SEQUENCE: bool = false;
+
+struct Size {
+    batch: u32,
+    positions: u32,
+    // The first sample of this dispatch in y and dy.
+    first: u32,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+var<workgroup> lanes: array<f32, 64>;
+
+fn place(sample: u32, position: u32, channel: u32) -> u32 {
+    if (SEQUENCE) {
+        return (position * size.batch + sample) * CHANNELS + channel;
+    }
+    return (sample * size.positions + position) * CHANNELS + channel;
+}
+
+// Groups: x = tiles of 32 channels, y = samples.
+@compute @workgroup_size(64)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x * 32u + lane % 32u;
+    var sum = 0.0;
+    if (channel < CHANNELS) {
+        for (var p = lane / 32u; p < size.positions; p += 2u) {
+            sum += x[place(group.y, p, channel)];
+        }
+    }
+    lanes[lane] = sum;
+    workgroupBarrier();
+    if (lane < 32u && channel < CHANNELS) {
+        y[(size.first + group.y) * CHANNELS + channel] = (lanes[lane] + lanes[lane + 32u]) / f32(size.positions);
+    }
+}
+
+@compute @workgroup_size(64)
+fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    if (i >= size.batch * size.positions * CHANNELS) {
+        return;
+    }
+    let channel = i % CHANNELS;
+    var sample = i / (CHANNELS * size.positions);
+    if (SEQUENCE) {
+        sample = (i / CHANNELS) % size.batch;
+    }
+    dx[i] = dy[(size.first + sample) * CHANNELS + channel] / f32(size.positions);
+}

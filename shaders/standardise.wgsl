@@ -1,0 +1,39 @@
+// Puts a batch of features (batch, frames, mel) where a network reads it.
+//
+//   sequence[t, s, m] = (features[s, t, m] - mean[m]) / std[m]      for recurrent networks
+//   image[s, t, m] likewise                                          for convolutional ones that want it
+
+const MEL: u32 = 128u;
+
+struct Size {
+    batch: u32,
+    frames: u32,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> features: array<f32>;
+@group(0) @binding(1) var<storage, read> mean: array<f32>;
+@group(0) @binding(2) var<storage, read> std: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn sequence(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    if (i >= size.batch * size.frames * MEL) {
+        return;
+    }
+    let m = i % MEL;
+    let sample = (i / MEL) % size.batch;
+    let t = i / (MEL * size.batch);
+    y[i] = (features[(sample * size.frames + t) * MEL + m] - mean[m]) / std[m];
+}
+
+@compute @workgroup_size(64)
+fn image(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    if (i >= size.batch * size.frames * MEL) {
+        return;
+    }
+    let m = i % MEL;
+    y[i] = (features[i] - mean[m]) / std[m];
+}

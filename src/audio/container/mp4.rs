@@ -1,0 +1,84 @@
+//! ISO base media (m4a): boxes within boxes; the edit list says what of the encoder's output is music.
+
+use super::{Plan, be32, be64};
+
+pub(super) fn inspect(bytes: &[u8]) -> Plan {
+    let mut plan = Plan::default();
+    let mut seen_moov = false;
+    let mut end = 0;
+    for item in Boxes(bytes) {
+        end = item.end;
+        if item.name == *b"moov" {
+            seen_moov = true;
+            edit(item.body, &mut plan);
+        }
+    }
+    plan.cut = end > bytes.len() || !seen_moov;
+    plan
+}
+
+/// The one edit that encoders write: skip their delay, keep the length of the music.
+fn edit(moov: &[u8], plan: &mut Plan) {
+    let movie_scale = child(moov, b"mvhd").and_then(|mvhd| scale(mvhd));
+    let audio = Boxes(moov).filter(|item| item.name == *b"trak").map(|item| item.body).find(|trak| {
+        let handler = child(trak, b"mdia").and_then(|mdia| child(mdia, b"hdlr"));
+        handler.is_some_and(|hdlr| hdlr.get(8..12) == Some(b"soun"))
+    });
+    let Some(trak) = audio else { return };
+    let media_scale = child(trak, b"mdia").and_then(|mdia| child(mdia, b"mdhd")).and_then(|mdhd| scale(mdhd));
+    let elst = child(trak, b"edts").and_then(|edts| child(edts, b"elst"));
+    let (Some(movie_scale), Some(media_scale), Some(elst)) = (movie_scale, media_scale, elst) else { return };
+    if be32(elst, 4) != Some(1) {
+        return;
+    }
+    let (duration, start) = if elst.first() == Some(&1) {
+        (be64(elst, 8), be64(elst, 16).map(|start| start as i64))
+    } else {
+        (be32(elst, 8).map(|duration| duration as u64), be32(elst, 12).map(|start| i64::from(start as u32 as i32)))
+    };
+    if let (Some(duration), Some(start @ 0..)) = (duration, start) {
+        plan.skip = start as f64 / media_scale;
+        plan.keep = (duration > 0).then(|| duration as f64 / movie_scale);
+    }
+}
+
+/// Ticks per second of an `mvhd` or `mdhd` box.
+fn scale(header: &[u8]) -> Option<f64> {
+    let ticks = be32(header, if header.first() == Some(&1) { 20 } else { 12 })?;
+    (ticks > 0).then_some(ticks as f64)
+}
+
+fn child<'a>(parent: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+    Boxes(parent).find(|item| item.name == *name).map(|item| item.body)
+}
+
+struct Item<'a> {
+    name: [u8; 4],
+    body: &'a [u8],
+    /// Where it ends by its own account, from the start of all boxes.
+    end: usize,
+}
+
+/// The boxes that lie side by side in a body; the bodies are cut where the bytes end.
+struct Boxes<'a>(&'a [u8]);
+
+impl<'a> Iterator for Boxes<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let bytes = self.0;
+        let name = super::take(bytes, 4)?;
+        let (header, size) = match be32(bytes, 0)? {
+            0 => (8, bytes.len()),
+            1 => (16, usize::try_from(be64(bytes, 8)?).ok()?),
+            size => (8, size),
+        };
+        if size < header {
+            return None;
+        }
+        let here = size.min(bytes.len());
+        let body = bytes.get(header..here).unwrap_or_default();
+        self.0 = &bytes[here..];
+        Some(Item { name, body, end: size })
+    }
+}

@@ -1,0 +1,145 @@
+//! Batches: where the data meets the GPU.
+
+use super::seed::generator;
+use super::{Clip, Dataset, Split};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use std::sync::Arc;
+
+/// Windows of several clips, ready to be uploaded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Frames of each window.
+    pub frames: usize,
+    /// Mel bands.
+    pub n_mels: usize,
+    /// Decibels, `(batch, frames, n_mels)`.
+    pub features: Vec<f32>,
+    /// Class of each window; 0 where there is none.
+    pub labels: Vec<u32>,
+    /// Index of each window's sample: into [`Dataset::samples`], or into the clips that were given.
+    pub indices: Vec<usize>,
+}
+
+impl Batch {
+    /// Windows in it.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// Which windows of a clip are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windows {
+    /// The one in the middle.
+    Centre,
+    /// All: consecutive, the last one aligned to the end.
+    All,
+}
+
+/// A plan of batches, each made when asked for, in any order and on any thread.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    plan: Vec<Window>,
+    frames: usize,
+    n_mels: usize,
+    batch_size: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Window {
+    clip: Arc<Clip>,
+    index: usize,
+    label: u32,
+    start: usize,
+}
+
+impl Batches {
+    /// One epoch of training: every clip of the training part once, in an order and with a crop of [`Dataset::frames`]
+    /// that `(seed, epoch)` alone decides. The last batch may be smaller.
+    pub fn training(data: &Dataset, batch_size: usize, seed: u64, epoch: u64) -> Self {
+        let mut rng = generator(seed, &format!("epoch {epoch}"));
+        let mut plan: Vec<Window> = data
+            .part(Split::Train)
+            .into_iter()
+            .map(|index| {
+                let room = data.samples[index].clip.frames() - data.frames;
+                window(data, index, rng.random_range(0..=room as u64) as usize)
+            })
+            .collect();
+        plan.shuffle(&mut rng);
+        Self { plan, frames: data.frames, n_mels: data.n_mels, batch_size }
+    }
+
+    /// The windows of one part, in the order of its samples.
+    pub fn evaluation(data: &Dataset, split: Split, batch_size: usize, windows: Windows) -> Self {
+        let starts = |&index: &usize| data.samples[index].clip.starts(data.frames, windows);
+        let part = data.part(split);
+        let plan = part.iter().flat_map(|index| starts(index).into_iter().map(|start| window(data, *index, start))).collect();
+        Self { plan, frames: data.frames, n_mels: data.n_mels, batch_size }
+    }
+
+    /// The windows of clips without labels, in their order.
+    pub fn unlabelled<'a>(clips: impl IntoIterator<Item = &'a Arc<Clip>>, frames: usize, batch_size: usize, windows: Windows) -> Self {
+        let (mut plan, mut n_mels) = (Vec::new(), 0);
+        for (index, clip) in clips.into_iter().enumerate() {
+            n_mels = clip.n_mels();
+            let starts = clip.starts(frames, windows).into_iter();
+            plan.extend(starts.map(|start| Window { clip: clip.clone(), index, label: 0, start }));
+        }
+        Self { plan, frames, n_mels, batch_size }
+    }
+
+    /// Number of batches.
+    pub fn len(&self) -> usize {
+        self.plan.len().div_ceil(self.batch_size)
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.plan.is_empty()
+    }
+
+    /// Windows over all batches.
+    pub fn windows(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// Writes batch `i` into `batch`, reusing its memory.
+    ///
+    /// # Panics
+    /// If `i` is not below [`Batches::len`].
+    pub fn fill(&self, i: usize, batch: &mut Batch) {
+        let end = ((i + 1) * self.batch_size).min(self.plan.len());
+        let plan = &self.plan[i * self.batch_size..end];
+        (batch.frames, batch.n_mels) = (self.frames, self.n_mels);
+        batch.features.clear();
+        batch.features.reserve(plan.len() * self.frames * self.n_mels);
+        for window in plan {
+            window.clip.append_window(window.start, self.frames, &mut batch.features);
+        }
+        batch.labels.clear();
+        batch.labels.extend(plan.iter().map(|window| window.label));
+        batch.indices.clear();
+        batch.indices.extend(plan.iter().map(|window| window.index));
+    }
+
+    /// Every batch in turn, each in its own memory.
+    pub fn iter(&self) -> impl Iterator<Item = Batch> + '_ {
+        (0..self.len()).map(|i| {
+            let mut batch = Batch::default();
+            self.fill(i, &mut batch);
+            batch
+        })
+    }
+}
+
+fn window(data: &Dataset, index: usize, start: usize) -> Window {
+    let sample = &data.samples[index];
+    Window { clip: sample.clip.clone(), index, label: sample.label as u32, start }
+}

@@ -1,0 +1,144 @@
+//! From a folder or a manifest to labelled log-mel clips, parted without leaks, and on to batches.
+//!
+//! ```text
+//! scan | manifest | builtin -> Listing -> extract (all cores, cache) -> join equal content -> split -> Dataset -> Batches
+//! ```
+//!
+//! Invariants:
+//! - Nothing depends on the order in which a file system lists its entries: samples are sorted by path.
+//! - No group, and no content, lies in two parts of a split that was made here; a given split that separates
+//!   equal content is an error.
+//! - A file that cannot be used is never dropped silently: it is in [`Dataset::bad`] with its reason.
+
+mod batch;
+mod builtin;
+mod cache;
+mod clip;
+mod error;
+mod extract;
+mod files;
+mod groups;
+mod load;
+mod manifest;
+mod records;
+mod scan;
+mod seed;
+mod source;
+mod split;
+mod statistics;
+
+pub use batch::{Batch, Batches, Windows};
+pub use builtin::{attribution, licences, load_builtin};
+pub use cache::CachePolicy;
+pub use clip::{Clip, window_starts};
+pub use error::DatasetError;
+pub use files::{FileClip, Files, audio_files, load_bytes, load_files};
+pub use load::{LoadOptions, Progress, load};
+pub use records::{KeptSplits, write_bad_files_csv, write_splits_csv};
+pub use statistics::MelStatistics;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The part of the data that a sample belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Split {
+    /// Weights are fitted to it.
+    Train,
+    /// Decisions (which epoch, when to stop) are made on it.
+    Valid,
+    /// Looked at once, at the end.
+    Test,
+}
+
+impl Split {
+    /// The three parts, in the order of training.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+
+    /// The word in manifests and in `splits.csv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+
+    /// The part that a word names; only the three exact words do.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|split| split.name() == name)
+    }
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One usable file.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// As listed: relative to the folder or the manifest.
+    pub path: PathBuf,
+    /// Index into [`Dataset::classes`].
+    pub label: usize,
+    /// The part it belongs to.
+    pub split: Split,
+    /// What must stay on one side of a split: the manifest's group, else the file itself; files of equal content share one.
+    pub group: String,
+    /// BLAKE3 of the file's bytes, in hexadecimal.
+    pub content_hash: String,
+    /// Its log-mel, at least as long as a training crop.
+    pub clip: Arc<Clip>,
+}
+
+/// A file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadFile {
+    /// As listed.
+    pub path: PathBuf,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Labelled clips, each in one part of the split.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Class names, in the order of the network's outputs.
+    pub classes: Vec<String>,
+    /// Mel bands of every clip.
+    pub n_mels: usize,
+    /// Frames of a training crop: no clip is shorter.
+    pub frames: usize,
+    /// The usable files, sorted by path.
+    pub samples: Vec<Sample>,
+    /// The others.
+    pub bad: Vec<BadFile>,
+    /// Sets of samples (indices) of equal content, each of two or more.
+    pub duplicates: Vec<Vec<usize>>,
+    /// What a person should know before trusting the result, in words.
+    pub warnings: Vec<String>,
+}
+
+impl Dataset {
+    /// Indices of the samples of one part, ascending.
+    pub fn part(&self, split: Split) -> Vec<usize> {
+        (0..self.samples.len()).filter(|&i| self.samples[i].split == split).collect()
+    }
+
+    /// Samples of each class in one part.
+    pub fn class_counts(&self, split: Split) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for sample in self.samples.iter().filter(|sample| sample.split == split) {
+            counts[sample.label] += 1;
+        }
+        counts
+    }
+
+    /// Mean and deviation of every mel band over the training part, and over nothing else.
+    pub fn mel_statistics(&self) -> MelStatistics {
+        let clips = self.samples.iter().filter(|sample| sample.split == Split::Train).map(|sample| sample.clip.as_ref());
+        MelStatistics::of(clips, self.n_mels, self.frames)
+    }
+}

@@ -1,0 +1,70 @@
+//! The data's part of a run directory, schema 1: `splits.csv` and `bad_files.csv`.
+
+use super::source::portable;
+use super::{Dataset, DatasetError, Split};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Writes `path,label,split,group,content_hash`, a row per sample.
+pub fn write_splits_csv(path: &Path, data: &Dataset) -> Result<(), DatasetError> {
+    let rows = data.samples.iter().map(|sample| {
+        let label = data.classes[sample.label].clone();
+        vec![portable(&sample.path), label, sample.split.to_string(), sample.group.clone(), sample.content_hash.clone()]
+    });
+    write(path, &["path", "label", "split", "group", "content_hash"], rows)
+}
+
+/// Writes `path,reason`, a row per file that could not be used.
+pub fn write_bad_files_csv(path: &Path, data: &Dataset) -> Result<(), DatasetError> {
+    write(path, &["path", "reason"], data.bad.iter().map(|file| vec![portable(&file.path), file.reason.clone()]))
+}
+
+fn write(path: &Path, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<(), DatasetError> {
+    let failed = |error: csv::Error| DatasetError::Write { path: path.into(), source: error.into() };
+    let mut writer = csv::Writer::from_path(path).map_err(failed)?;
+    writer.write_record(header).map_err(failed)?;
+    for row in rows {
+        writer.write_record(&row).map_err(failed)?;
+    }
+    writer.flush().map_err(|source| DatasetError::Write { path: path.into(), source })
+}
+
+/// The split that a run was trained with, read back from its `splits.csv`: what it has seen must not become test data
+/// because files came or went since.
+#[derive(Debug, Clone, Default)]
+pub struct KeptSplits {
+    content: HashMap<String, Split>,
+    group: HashMap<String, Split>,
+}
+
+impl KeptSplits {
+    /// Reads a `splits.csv`.
+    pub fn read(path: &Path) -> Result<Self, DatasetError> {
+        let at = |line: u64, problem: String| DatasetError::Line { path: path.into(), line, problem };
+        let bytes = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.into(), source })?;
+        let mut kept = Self::default();
+        for record in csv::Reader::from_reader(bytes.as_slice()).records() {
+            let record = record.map_err(|error| at(error.position().map_or(0, csv::Position::line), error.to_string()))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let (Some(split), Some(group), Some(content)) = (record.get(2), record.get(3), record.get(4)) else {
+                return Err(at(line, "a row has path,label,split,group,content_hash".into()));
+            };
+            let split = Split::from_name(split).ok_or_else(|| at(line, format!("split `{split}` is unknown; use train, valid or test")))?;
+            kept.content.insert(content.into(), split);
+            kept.group.insert(group.into(), split);
+        }
+        Ok(kept)
+    }
+
+    /// Gives every sample the part that it had, by content; a new sample the part of its group; one that is new
+    /// altogether goes to the test part. Returns how many samples are new.
+    pub fn apply(&self, data: &mut Dataset) -> usize {
+        let mut new = 0;
+        for sample in &mut data.samples {
+            let known = self.content.get(&sample.content_hash);
+            new += usize::from(known.is_none());
+            sample.split = *known.or_else(|| self.group.get(&sample.group)).unwrap_or(&Split::Test);
+        }
+        new
+    }
+}

@@ -1,0 +1,133 @@
+//! Log-mel spectrograms with librosa's names and numbers.
+//!
+//! [`LogMel::compute`] is `librosa.power_to_db(librosa.feature.melspectrogram(..), ref=1.0, amin=1e-10, top_db=..)` of
+//! librosa 0.11 with `power=2` and a periodic Hann window, transposed to `(frames, n_mels)`. The tests hold it to 1e-3 dB.
+
+mod mel;
+mod npy;
+mod stft;
+
+pub use npy::{read_npy, read_npy_bytes, write_npy, write_npy_to};
+
+use crate::config::FeatureConfig;
+
+/// One clip's features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// Rows: time.
+    pub frames: usize,
+    /// Columns: mel bands, low to high.
+    pub n_mels: usize,
+    /// `(frames, n_mels)` row-major, decibels relative to a power of 1.
+    pub data: Vec<f32>,
+}
+
+impl Features {
+    /// The rows, one per frame.
+    pub fn rows(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.data.chunks_exact(self.n_mels.max(1))
+    }
+}
+
+/// Why there are no features.
+#[derive(Debug, thiserror::Error)]
+pub enum FeatureError {
+    /// Not one whole frame.
+    #[error("too short: {samples} samples, one frame takes {needed}")]
+    TooShort {
+        /// Samples given.
+        samples: usize,
+        /// Samples that one frame takes.
+        needed: usize,
+    },
+    /// A value that is not a number, or samples so large that their power is not.
+    #[error("frame {frame}, band {band} is NaN or infinite; look for broken samples in the source")]
+    NonFinite {
+        /// The row.
+        frame: usize,
+        /// The column.
+        band: usize,
+    },
+    /// A file that cannot be read or written.
+    #[error("{0}")]
+    Io(std::io::Error),
+    /// A file that is no `.npy`, or a damaged one.
+    #[error("not a usable .npy file: {reason}")]
+    Npy {
+        /// What is wrong.
+        reason: String,
+    },
+    /// An array of something else.
+    #[error("holds {found}, wanted little-endian 32-bit floats; convert with `array.astype('<f4')`")]
+    Dtype {
+        /// NumPy's name of the element type.
+        found: String,
+    },
+    /// An array of another rank, or with nothing in it.
+    #[error("has shape {shape:?}, wanted (frames, n_mels) with at least one of each")]
+    Shape {
+        /// The array's shape.
+        shape: Vec<u64>,
+    },
+    /// An array whose columns lie one after another.
+    #[error("is stored in Fortran order; convert with `numpy.ascontiguousarray(array)`")]
+    FortranOrder,
+}
+
+/// The transform for one configuration: window, FFT plan and filter bank. Shared by reference between threads.
+pub struct LogMel {
+    stft: stft::Stft,
+    bank: mel::Bank,
+    top_db: f32,
+}
+
+/// A frame this much (30 dB) weaker than its partner is transformed alone, see [`LogMel::compute`].
+const PAIR_RATIO: f32 = 1e3;
+
+impl LogMel {
+    /// Prepares the transform. The configuration must be valid ([`FeatureConfig::validate`]).
+    pub fn new(config: &FeatureConfig) -> Self {
+        Self { stft: stft::Stft::new(config), bank: mel::Bank::new(config), top_db: config.top_db }
+    }
+
+    /// The log-mel spectrogram of mono samples at the configured rate.
+    ///
+    /// Two frames share one complex FFT. Its rounding error is about 140 dB below the louder one, so a partner far
+    /// below that gets an FFT of its own: no frame is heard in its neighbour.
+    pub fn compute(&self, samples: &[f32]) -> Result<Features, FeatureError> {
+        let frames = self.stft.frames(samples.len());
+        if frames == 0 {
+            return Err(FeatureError::TooShort { samples: samples.len(), needed: self.stft.samples_for_one() });
+        }
+        let n_mels = self.bank.bands();
+        let mut data = vec![0.0; frames * n_mels];
+        let mut work = self.stft.workspace();
+        let mut frame = 0;
+        for pair in data.chunks_mut(2 * n_mels) {
+            let (first, second) = pair.split_at_mut(n_mels);
+            if second.is_empty() {
+                self.alone(samples, frame, first, &mut work);
+                break;
+            }
+            self.stft.pair(samples, frame, Some(frame + 1), &mut work);
+            self.bank.apply(work.first(), first);
+            self.bank.apply(work.second(), second);
+            let (energy, other) = (first.iter().sum::<f32>(), second.iter().sum::<f32>());
+            if energy > other * PAIR_RATIO {
+                self.alone(samples, frame + 1, second, &mut work);
+            } else if other > energy * PAIR_RATIO {
+                self.alone(samples, frame, first, &mut work);
+            }
+            frame += 2;
+        }
+        if let Some(at) = mel::to_decibels(&mut data, self.top_db) {
+            return Err(FeatureError::NonFinite { frame: at / n_mels, band: at % n_mels });
+        }
+        Ok(Features { frames, n_mels, data })
+    }
+
+    fn alone(&self, samples: &[f32], frame: usize, row: &mut [f32], work: &mut stft::Workspace) {
+        self.stft.pair(samples, frame, None, work);
+        self.bank.apply(work.first(), row);
+    }
+}

@@ -1,0 +1,33 @@
+//! The GPU floor: the only folder that names wgpu.
+//!
+//! [`Gpu`] is a device with its queue and compiled kernels; [`Tensor`] a shaped range of a buffer; [`Shader`] a WGSL
+//! file whose constants are replaced and whose bindings are found by name; [`Dispatch`] a kernel with its tensors bound,
+//! prepared once; [`Pass`] replays dispatches into as few submissions as their length allows.
+//!
+//! Invariants:
+//! - a kernel never reads or writes outside its bindings: it is compiled without the runtime checks that would catch it
+//!   (10 to 50 times faster), and every kernel test runs with them as well ([`GpuOptions::runtime_checks`]);
+//! - nothing here assumes a subgroup width, a tile size or timestamps inside passes;
+//! - the host never waits for the device except in [`Gpu::read`], [`Gpu::wait`] and, after two steps, [`Gpu::end_step`].
+
+mod adapter;
+mod arena;
+mod device;
+mod error;
+mod pass;
+mod readback;
+mod shader;
+mod source;
+mod tensor;
+mod timer;
+
+pub use adapter::{AdapterChoice, AdapterSummary, BackendName, list_adapters};
+pub use arena::{Arena, ArenaPlan};
+pub use device::{Gpu, GpuOptions};
+pub use error::GpuError;
+pub use pass::{Grid, Pass};
+pub use readback::Readback;
+pub use shader::{Dispatch, Shader};
+pub use source::{Constant, shader_names, specialise};
+pub use tensor::{Element, Tensor};
+pub use timer::Timer;

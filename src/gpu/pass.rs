@@ -1,0 +1,207 @@
+//! Recording prepared dispatches, and how much of them goes into one submission.
+
+use super::{AdapterSummary, Dispatch, Gpu, GpuError, Tensor, Timer};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest that one submission should run: drivers reset a device that is busy for seconds.
+const SUBMISSION_LIMIT: Duration = Duration::from_millis(200);
+/// Steps that may be under way at once: one runs while the next is recorded.
+const STEPS_IN_FLIGHT: usize = 2;
+/// Workgroups along one axis that every adapter takes.
+const GRID_AXIS: usize = 65_535;
+
+/// Workgroups of one dispatch. Kernels find their linear index as `id.y * count.x + id.x`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid(pub [u32; 3]);
+
+impl Grid {
+    /// At least `count` workgroups in a row, folded into a second axis where one is too short.
+    pub fn linear(count: usize) -> Self {
+        let rows = count.div_ceil(GRID_AXIS).max(1);
+        Self([count.div_ceil(rows) as u32, rows as u32, 1])
+    }
+
+    /// Workgroups of `size` invocations for `threads` of them.
+    pub fn threads(threads: usize, size: usize) -> Self {
+        Self::linear(threads.div_ceil(size))
+    }
+
+    /// `x` by `y` workgroups, each at most 65,535.
+    pub fn plane(x: usize, y: usize) -> Self {
+        debug_assert!(x <= GRID_AXIS && y <= GRID_AXIS, "{x} x {y} workgroups");
+        Self([x as u32, y as u32, 1])
+    }
+}
+
+/// Dispatches being recorded; submitted when dropped through [`Pass::submit`], and in between where it grows too long.
+pub struct Pass<'g> {
+    gpu: &'g Gpu,
+    encoder: Option<wgpu::CommandEncoder>,
+    open: Option<wgpu::ComputePass<'static>>,
+    timer: Option<&'g Timer>,
+    work: f64,
+    dispatches: usize,
+    submissions: usize,
+}
+
+impl<'g> Pass<'g> {
+    /// Starts recording.
+    pub fn new(gpu: &'g Gpu) -> Self {
+        Self { gpu, encoder: None, open: None, timer: None, work: 0.0, dispatches: 0, submissions: 0 }
+    }
+
+    /// Starts recording, with the device time of every submission added to `timer`.
+    pub fn timed(gpu: &'g Gpu, timer: Option<&'g Timer>) -> Self {
+        Self { timer, ..Self::new(gpu) }
+    }
+
+    /// Records one dispatch. `immediates` are the 32-bit words of the kernel's `var<immediate>`; `work` its operations
+    /// or memory accesses, whichever are more, which decides where submissions are cut.
+    pub fn run(&mut self, dispatch: &Dispatch, grid: Grid, immediates: &[u32], work: usize) {
+        assert_eq!(immediates.len() * 4, dispatch.kernel.immediate_bytes, "{}: immediates", dispatch.label());
+        if grid.0.contains(&0) {
+            return;
+        }
+        let limit = self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission();
+        if self.work > 0.0 && self.work + work as f64 > limit {
+            self.flush();
+        }
+        let pass = self.open();
+        pass.set_pipeline(&dispatch.kernel.pipeline);
+        pass.set_bind_group(0, &dispatch.group, &[]);
+        if !immediates.is_empty() {
+            pass.set_immediates(0, bytemuck::cast_slice(immediates));
+        }
+        pass.dispatch_workgroups(grid.0[0], grid.0[1], grid.0[2]);
+        self.work += work as f64;
+        self.dispatches += 1;
+    }
+
+    /// Copies the first `elements` of `from` to `to`.
+    pub fn copy(&mut self, from: &Tensor, to: &Tensor, elements: usize) {
+        self.copy_to_buffer(from, to.buffer(), to.offset(), (elements * from.element().bytes()) as u64);
+    }
+
+    /// Sets every element of `tensor` to zero.
+    pub fn clear(&mut self, tensor: &Tensor) {
+        self.close();
+        self.encoder().clear_buffer(tensor.buffer(), tensor.offset(), Some(tensor.bytes()));
+    }
+
+    pub(super) fn copy_to_buffer(&mut self, from: &Tensor, to: &wgpu::Buffer, offset: u64, bytes: u64) {
+        self.close();
+        self.encoder().copy_buffer_to_buffer(from.buffer(), from.offset(), to, offset, bytes);
+    }
+
+    /// Dispatches recorded so far.
+    pub fn dispatches(&self) -> usize {
+        self.dispatches
+    }
+
+    /// Submits what is recorded; returns the number of submissions that the pass took.
+    pub fn submit(mut self) -> Result<usize, GpuError> {
+        self.flush();
+        self.gpu.health()?;
+        Ok(self.submissions)
+    }
+
+    fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
+        let device = self.gpu.device();
+        self.encoder.get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("pass") }))
+    }
+
+    fn open(&mut self) -> &mut wgpu::ComputePass<'static> {
+        if self.open.is_none() {
+            let timer = self.timer;
+            let writes = timer.and_then(Timer::writes);
+            let descriptor = wgpu::ComputePassDescriptor { label: Some("pass"), timestamp_writes: writes };
+            self.open = Some(self.encoder().begin_compute_pass(&descriptor).forget_lifetime());
+        }
+        self.open.as_mut().expect("opened above")
+    }
+
+    fn close(&mut self) {
+        if self.open.take().is_some() {
+            if let (Some(timer), Some(encoder)) = (self.timer, self.encoder.as_mut()) {
+                timer.resolve(encoder);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.close();
+        let Some(encoder) = self.encoder.take() else { return };
+        let queue = self.gpu.queue();
+        let submitted = Instant::now();
+        let index = queue.submit([encoder.finish()]);
+        if let Some(timer) = self.timer {
+            timer.submitted();
+        }
+        let mut pace = self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner);
+        let (work, measured) = (self.work, pace.measured.clone());
+        pace.last = Some(index);
+        drop(pace);
+        queue.on_submitted_work_done(move || measured.lock().unwrap_or_else(PoisonError::into_inner).done(submitted, work));
+        self.work = 0.0;
+        self.submissions += 1;
+        let _ = self.gpu.device().poll(wgpu::PollType::Poll);
+    }
+}
+
+impl Gpu {
+    /// Marks the end of a training step and, when two are already under way, waits for the older one.
+    pub fn end_step(&self) -> Result<(), GpuError> {
+        let oldest = {
+            let mut pace = self.pace().lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(last) = pace.last.take() {
+                pace.steps.push_back(last);
+            }
+            if pace.steps.len() > STEPS_IN_FLIGHT { pace.steps.pop_front() } else { None }
+        };
+        if let Some(index) = oldest {
+            let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
+            self.device().poll(wait).map_err(|error| GpuError::DeviceLost { message: error.to_string() })?;
+        }
+        self.health()
+    }
+}
+
+/// How fast the device works through what it is given, and what it still has to do.
+pub(super) struct Pace {
+    last: Option<wgpu::SubmissionIndex>,
+    steps: VecDeque<wgpu::SubmissionIndex>,
+    measured: Arc<Mutex<Measured>>,
+}
+
+struct Measured {
+    /// Units of work per second, the slowest of the last few submissions weighing most.
+    rate: f64,
+    finished: Option<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(adapter: &AdapterSummary) -> Self {
+        let rate = if adapter.is_software() { 2e9 } else { 2e11 };
+        Self { last: None, steps: VecDeque::new(), measured: Arc::new(Mutex::new(Measured { rate, finished: None })) }
+    }
+
+    fn work_per_submission(&self) -> f64 {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner).rate * SUBMISSION_LIMIT.as_secs_f64()
+    }
+}
+
+impl Measured {
+    fn done(&mut self, submitted: Instant, work: f64) {
+        let now = Instant::now();
+        let began = self.finished.map_or(submitted, |finished| finished.max(submitted));
+        self.finished = Some(now);
+        let seconds = (now - began).as_secs_f64();
+        // Callbacks run when someone polls: short spans say nothing, and late ones only make the estimate careful.
+        if seconds > 0.01 && work > 0.0 {
+            let rate = work / seconds;
+            self.rate = if rate < self.rate { 0.5 * (self.rate + rate) } else { 0.9 * self.rate + 0.1 * rate };
+        }
+    }
+}

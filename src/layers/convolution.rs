@@ -1,0 +1,206 @@
+//! Launcher of `convolution.wgsl`: convolutions and, with a 1x1 kernel, products of rows with a matrix.
+
+use super::{Channels, Declarations, FileLayout, Gradient, Initial, Param, Slices};
+use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Shader, Tensor};
+
+const CONVOLUTION: Shader = Shader("convolution");
+const REDUCE: Shader = Shader("reduce");
+/// Rows and columns of a workgroup's tile, and rows of the weight gradient's: as in the shader.
+const TILE_ROWS: usize = 128;
+const TILE_COLUMNS: usize = 32;
+const TILE_WEIGHT_ROWS: usize = 64;
+/// Pixels are parted into at most this many sums of the weight gradient per slice.
+const SPLITS: usize = 64;
+
+/// The sizes that a convolution is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvolutionShape {
+    /// Taps along time and mel, both odd.
+    pub kernel: [usize; 2],
+    /// Input channels.
+    pub inputs: usize,
+    /// Output channels.
+    pub outputs: usize,
+    /// Mel bands of the image; 1 where rows are all there is.
+    pub mel: usize,
+}
+
+impl ConvolutionShape {
+    /// Declares `name.weight` and `name.bias`: Glorot-uniform and zero.
+    pub fn declare(&self, declarations: &mut Declarations, name: &str) {
+        let [time, mel] = self.kernel;
+        let initial = Initial::glorot_uniform(time * mel * self.inputs, time * mel * self.outputs);
+        declarations.parameter(format!("{name}.weight"), &[time, mel, self.inputs, self.outputs], FileLayout::Convolution, initial);
+        declarations.parameter(format!("{name}.bias"), &[self.outputs], FileLayout::Vector, Initial::Constant(0.0));
+    }
+
+    fn weight_rows(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.inputs
+    }
+
+    /// Floats of scratch that the weight gradient takes.
+    pub fn scratch(&self, slices: Slices) -> usize {
+        slices.count() * SPLITS * self.weight_rows() * self.outputs
+    }
+}
+
+/// What a convolution reads and writes.
+pub struct ConvolutionTensors<'a> {
+    /// Input (batch, time, mel, inputs).
+    pub x: &'a Channels,
+    /// Scale and shift of a batch norm that is folded, with its ReLU, into the load of `x`.
+    pub fold: Option<(&'a Tensor, &'a Tensor)>,
+    /// The gradient at the activation of `x` (at `x` itself without a fold), if it is wanted, and whether to add.
+    pub dx: Option<(&'a Channels, Gradient)>,
+    /// Output (batch, time, mel, outputs).
+    pub y: &'a Channels,
+    /// Its gradient, laid out alike.
+    pub dy: &'a Channels,
+    /// The weight (kernel_time, kernel_mel, all inputs, outputs).
+    pub weight: &'a Param,
+    /// The bias (outputs).
+    pub bias: &'a Param,
+    /// Of all the weight's inputs, where `x`'s begin; only a 1x1 kernel can take its inputs in parts. The part at 0
+    /// brings the bias, the others add to `y`.
+    pub first_input: usize,
+    /// Room for partial sums.
+    pub scratch: &'a Tensor,
+}
+
+/// A convolution prepared over its tensors.
+pub struct Convolution {
+    shape: ConvolutionShape,
+    slices: Slices,
+    forward: Vec<Dispatch>,
+    backward_input: Vec<Dispatch>,
+    backward_weight: Vec<Dispatch>,
+    reduce_weight: Dispatch,
+    backward_bias: Vec<Dispatch>,
+    reduce_bias: Option<Dispatch>,
+}
+
+impl Convolution {
+    /// Prepares the kernels. `shape.inputs` are those of `tensors.x`.
+    pub fn new(gpu: &Gpu, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
+        let ConvolutionTensors { x, fold, dx, y, dy, weight, bias, first_input, scratch } = tensors;
+        assert!(shape.kernel.iter().all(|k| k % 2 == 1), "kernels are odd");
+        assert!(*first_input == 0 || shape.kernel == [1, 1], "only a 1x1 kernel takes its inputs in parts");
+        assert_eq!((x.count, y.count, dy.count), (shape.inputs, shape.outputs, shape.outputs));
+        assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
+        let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
+        let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
+        let constants: Vec<(&str, Constant)> = vec![
+            ("KERNEL_TIME", shape.kernel[0].into()),
+            ("KERNEL_MEL", shape.kernel[1].into()),
+            ("INPUTS", shape.inputs.into()),
+            ("OUTPUTS", shape.outputs.into()),
+            ("MEL", shape.mel.into()),
+            ("X_STRIDE", x.stride.into()),
+            ("X_FIRST", x.first.into()),
+            ("DX_STRIDE", dx_stride.into()),
+            ("DX_FIRST", dx_first.into()),
+            ("Y_STRIDE", y.stride.into()),
+            ("Y_FIRST", y.first.into()),
+            ("WEIGHT_INPUTS", all_inputs.into()),
+            ("WEIGHT_FIRST", (*first_input).into()),
+            ("FOLD", fold.is_some().into()),
+            ("ADD_Y", (*first_input > 0).into()),
+            ("ADD_DX", dx.as_ref().is_some_and(|(_, gradient)| gradient.adds()).into()),
+        ];
+        // Without a fold the two are bound but never read.
+        let (scale, shift) = fold.unwrap_or((&bias.value, &bias.value));
+        let mut layer = Self {
+            shape,
+            slices,
+            forward: Vec::new(),
+            backward_input: Vec::new(),
+            backward_weight: Vec::new(),
+            reduce_weight: reduce(gpu, shape.weight_rows() * shape.outputs, first_input * shape.outputs, scratch, &weight.grad)?,
+            backward_bias: Vec::new(),
+            reduce_bias: if *first_input == 0 { Some(reduce(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
+        };
+        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| CONVOLUTION.dispatch(gpu, entry, &constants, tensors);
+        for samples in slices.ranges() {
+            let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
+            let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
+            layer.forward.push(prepare("forward", &[&inputs[..], &[("weight", &weight.value), ("bias", &bias.value), ("y", &y)]].concat())?);
+            layer.backward_weight.push(prepare("backward_weight", &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat())?);
+            if let Some((dx, _)) = dx {
+                let dx = dx.slice(&samples);
+                layer.backward_input.push(prepare("backward_input", &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)])?);
+            }
+            if *first_input == 0 {
+                layer.backward_bias.push(prepare("backward_bias", &[("dy", &dy), ("partial_sums", scratch)])?);
+            }
+        }
+        Ok(layer)
+    }
+
+    /// Fills `y` from images of `frames` frames.
+    pub fn forward(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
+        for (slice, samples) in self.slices.active(batch) {
+            let rows = self.rows(samples, frames);
+            let grid = self.tiles(rows, self.shape.outputs);
+            pass.run(&self.forward[slice], grid, &[samples as u32, frames as u32, 0, 0], self.work(rows));
+        }
+    }
+
+    /// Fills or adds to `dx` from `dy`.
+    pub fn backward_input(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
+        for (slice, samples) in self.slices.active(batch).filter(|_| !self.backward_input.is_empty()) {
+            let rows = self.rows(samples, frames);
+            let grid = self.tiles(rows, self.shape.inputs);
+            pass.run(&self.backward_input[slice], grid, &[samples as u32, frames as u32, 0, 0], self.work(rows));
+        }
+    }
+
+    /// Fills the gradients of weight and bias from `x` and `dy`.
+    pub fn backward_parameters(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
+        let ConvolutionShape { outputs, .. } = self.shape;
+        let weight_rows = self.shape.weight_rows();
+        let columns = outputs.div_ceil(TILE_COLUMNS);
+        let splits = self.each_split(batch, frames, |slice, splits, immediates, rows| {
+            let grid = Grid([weight_rows.div_ceil(TILE_WEIGHT_ROWS) as u32, splits as u32, columns as u32]);
+            pass.run(&self.backward_weight[slice], grid, immediates, self.work(rows));
+        });
+        let count = weight_rows * outputs;
+        pass.run(&self.reduce_weight, Grid::threads(count, 64), &[splits as u32], count * splits);
+        let Some(reduce_bias) = &self.reduce_bias else { return };
+        let splits = self.each_split(batch, frames, |slice, splits, immediates, rows| {
+            let grid = Grid([outputs.div_ceil(64) as u32, splits as u32, 1]);
+            pass.run(&self.backward_bias[slice], grid, immediates, rows * outputs);
+        });
+        pass.run(reduce_bias, Grid::threads(outputs, 64), &[splits as u32], outputs * splits);
+    }
+
+    /// Calls `record` with each slice, its splits, the immediates and its rows; returns the number of splits in all.
+    fn each_split(&self, batch: usize, frames: usize, mut record: impl FnMut(usize, usize, &[u32], usize)) -> usize {
+        let mut first = 0;
+        for (slice, samples) in self.slices.active(batch) {
+            let rows = self.rows(samples, frames);
+            let split_rows = rows.div_ceil(SPLITS).max(256).next_multiple_of(16);
+            let splits = rows.div_ceil(split_rows);
+            record(slice, splits, &[samples as u32, frames as u32, first as u32, split_rows as u32], rows);
+            first += splits;
+        }
+        first
+    }
+
+    fn rows(&self, samples: usize, frames: usize) -> usize {
+        samples * frames * self.shape.mel
+    }
+
+    fn work(&self, rows: usize) -> usize {
+        2 * rows * self.shape.weight_rows() * self.shape.outputs
+    }
+
+    fn tiles(&self, rows: usize, columns: usize) -> Grid {
+        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(TILE_ROWS));
+        Grid([x, y, columns.div_ceil(TILE_COLUMNS) as u32])
+    }
+}
+
+/// Adds the rows of `scratch`, `count` floats each, into `out` from element `first` on.
+pub(super) fn reduce(gpu: &Gpu, count: usize, first: usize, scratch: &Tensor, out: &Tensor) -> Result<Dispatch, GpuError> {
+    REDUCE.dispatch(gpu, "sum", &[("COUNT", count.into()), ("OUT_FIRST", first.into())], &[("partial_sums", scratch), ("out", out)])
+}

@@ -1,0 +1,129 @@
+//! Feature maps: images (batch, time, mel, channel), parts of their channels, and slices of their batch.
+
+use crate::gpu::{Element, Gpu, GpuError, Tensor};
+use std::ops::Range;
+
+/// How a batch is cut so that every map fits one binding of the adapter: kernels run over the slices in turn, and sums
+/// over the batch run over all of them, with the same result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slices {
+    capacity: usize,
+    per: usize,
+}
+
+impl Slices {
+    /// For batches of up to `capacity` samples whose largest map takes `sample_bytes` per sample.
+    pub fn new(gpu: &Gpu, capacity: usize, sample_bytes: usize) -> Result<Self, GpuError> {
+        match gpu.rows_per_binding(capacity, sample_bytes) {
+            0 => {
+                let limit = gpu.summary().max_binding_bytes;
+                Err(GpuError::TooLarge { label: "one sample's feature map".into(), bytes: sample_bytes as u64, limit })
+            }
+            per => Ok(Self { capacity, per }),
+        }
+    }
+
+    /// No cutting: for tensors that fit, and for sequences, whose batch is not the outermost axis.
+    pub fn one(capacity: usize) -> Self {
+        Self { capacity, per: capacity }
+    }
+
+    /// At most `per` samples at a time, to try slicing where nothing demands it.
+    pub fn at_most(self, per: usize) -> Self {
+        Self { per: self.per.min(per), ..self }
+    }
+
+    /// Most samples of a batch.
+    pub fn capacity(self) -> usize {
+        self.capacity
+    }
+
+    /// Number of slices of a full batch.
+    pub fn count(self) -> usize {
+        self.capacity.div_ceil(self.per)
+    }
+
+    /// The samples of each slice of a full batch.
+    pub fn ranges(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.count()).map(move |i| i * self.per..((i + 1) * self.per).min(self.capacity))
+    }
+
+    /// The slices that a batch of `batch` samples fills, with the number of samples in each.
+    pub fn active(self, batch: usize) -> impl Iterator<Item = (usize, usize)> {
+        debug_assert!(batch <= self.capacity, "{batch} samples where {} fit", self.capacity);
+        (0..batch.div_ceil(self.per)).map(move |i| (i, self.per.min(batch - i * self.per)))
+    }
+}
+
+/// Channels `first .. first + count` of a row-major tensor whose innermost axis has `stride` of them.
+#[derive(Debug, Clone)]
+pub struct Channels {
+    /// The tensor; its outermost axis is what [`Slices`] cut.
+    pub tensor: Tensor,
+    /// Channels of a row.
+    pub stride: usize,
+    /// The first of these.
+    pub first: usize,
+    /// How many these are.
+    pub count: usize,
+}
+
+impl Channels {
+    /// All channels.
+    pub fn whole(tensor: &Tensor) -> Self {
+        let stride = tensor.shape().last().copied().unwrap_or(1);
+        Self { tensor: tensor.clone(), stride, first: 0, count: stride }
+    }
+
+    /// Some of these channels.
+    pub fn part(&self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.count, "channels {first} + {count} of {}", self.count);
+        Self { first: self.first + first, count, ..self.clone() }
+    }
+
+    /// The samples of one slice.
+    pub fn slice(&self, samples: &Range<usize>) -> Tensor {
+        self.tensor.rows(samples.start, samples.len())
+    }
+}
+
+/// A feature map with its gradient.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// The values.
+    pub value: Channels,
+    /// Their gradients, laid out alike.
+    pub grad: Channels,
+}
+
+impl Map {
+    /// Allocates both, (batch, frames, mel, channels).
+    pub fn image(gpu: &Gpu, label: &str, shape: [usize; 4]) -> Result<Self, GpuError> {
+        Self::new(gpu, label, &shape)
+    }
+
+    /// Allocates both with any shape whose innermost axis is the channel.
+    pub fn new(gpu: &Gpu, label: &str, shape: &[usize]) -> Result<Self, GpuError> {
+        let value = gpu.tensor(label, Element::F32, shape)?;
+        let grad = gpu.tensor(&format!("d {label}"), Element::F32, shape)?;
+        Ok(Self { value: Channels::whole(&value), grad: Channels::whole(&grad) })
+    }
+
+    /// Some of the channels.
+    pub fn part(&self, first: usize, count: usize) -> Self {
+        Self { value: self.value.part(first, count), grad: self.grad.part(first, count) }
+    }
+}
+
+/// What the layers of one image network share.
+#[derive(Clone)]
+pub struct ImageContext {
+    /// The device.
+    pub gpu: Gpu,
+    /// How the batch is cut.
+    pub slices: Slices,
+    /// Room for partial sums of reductions over the batch; each is used up before the next begins.
+    pub scratch: Tensor,
+    /// Room for the gradient at the activation of one unit's input: (batch, time, mel, most channels of one source).
+    pub activation_grad: Tensor,
+}

@@ -1,0 +1,94 @@
+//! Layers: each the launcher of the shader of the same name, forward beside backward.
+//!
+//! A layer is a closed unit: it owns the kernels that it prepared over its tensors and knows nothing of the network
+//! around it. Small ones ([`Convolution`], [`BatchNorm`], ..) are single operations; large ones ([`Stem`],
+//! [`Inception`], [`IndrnnBlock`], ..) are the units that a network repeats, built from the small ones, and are what
+//! fused kernels replace. A network is its layers in order and backward is the reverse.
+//!
+//! A gradient with one reader is written; with several, the later ones add: decided when the network is built
+//! ([`Gradient`]).
+
+mod average_pool;
+mod batch_norm;
+mod convolution;
+mod decision;
+mod global_average_pool;
+mod inception;
+mod indrnn;
+mod indrnn_block;
+mod last_step;
+mod linear;
+mod map;
+mod max_pool;
+mod parameters;
+mod relu;
+mod softmax_cross_entropy;
+mod standardise;
+mod stem;
+mod transition;
+mod unit;
+
+pub use average_pool::AveragePool;
+pub use batch_norm::{BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Normalise};
+pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors};
+pub use decision::Decision;
+pub use global_average_pool::GlobalAveragePool;
+pub use inception::{Inception, Source, SourceStatistics};
+pub use indrnn::IndrnnRecurrence;
+pub use indrnn_block::IndrnnBlock;
+pub use last_step::LastStep;
+pub use linear::{Linear, LinearShape};
+pub use map::{Channels, ImageContext, Map, Slices};
+pub use max_pool::{MaxPool, PoolShape};
+pub use parameters::{Declarations, FileLayout, Initial, Param, ParameterSpec, Parameters, StatisticSpec};
+pub use relu::Relu;
+pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+pub use standardise::{Standardise, StandardiseTo};
+pub use stem::Stem;
+pub use transition::Transition;
+pub use unit::{Unit, UnitInput};
+
+use crate::gpu::Pass;
+
+/// The sizes that vary from batch to batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Samples.
+    pub batch: usize,
+    /// Frames of each sample.
+    pub frames: usize,
+}
+
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Mode {
+    /// Batch norm uses the batch's statistics and moves the running ones by its own momentum.
+    Train,
+    /// As in training, but the running statistics move by this share (1/k in the k-th batch averages batches evenly).
+    Recalibrate(f32),
+    /// Batch norm uses the running statistics.
+    Evaluate,
+}
+
+/// How a layer leaves the gradient of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gradient {
+    /// It is the first, or the only one, to say something: it writes.
+    Write,
+    /// Others have written: it adds.
+    Add,
+}
+
+impl Gradient {
+    fn adds(self) -> bool {
+        self == Self::Add
+    }
+}
+
+/// A unit of a network: forward fills its output, backward the gradients of its parameters and its input.
+pub trait Layer {
+    /// Records the kernels from input to output.
+    fn forward(&self, pass: &mut Pass<'_>, size: Size, mode: Mode);
+    /// Records the kernels from the output's gradient to the input's and the parameters'.
+    fn backward(&self, pass: &mut Pass<'_>, size: Size);
+}

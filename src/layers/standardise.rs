@@ -1,0 +1,48 @@
+//! Launcher of `standardise.wgsl`: the way of a batch of features into a network.
+
+use super::Size;
+use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
+
+const STANDARDISE: Shader = Shader("standardise");
+
+/// Where standardised features go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StandardiseTo {
+    /// (time, batch, mel), for recurrent networks.
+    Sequence,
+    /// (batch, time, mel), for convolutional ones.
+    Image,
+}
+
+/// `(features - mean) / std` per mel band.
+pub struct Standardise {
+    /// Per band; 0 until the host writes it.
+    pub mean: Tensor,
+    /// Per band; 1 until the host writes it.
+    pub std: Tensor,
+    mel: usize,
+    forward: Dispatch,
+}
+
+impl Standardise {
+    /// Prepares the kernel from `features` (batch, time, mel) to `y`.
+    pub fn new(gpu: &Gpu, features: &Tensor, to: StandardiseTo, y: &Tensor) -> Result<Self, GpuError> {
+        let mel = features.shape()[2];
+        let mean = gpu.tensor("input.mean", Element::F32, &[mel])?;
+        let std = gpu.tensor("input.std", Element::F32, &[mel])?;
+        gpu.write(&std, &vec![1.0f32; mel]);
+        let entry = match to {
+            StandardiseTo::Sequence => "sequence",
+            StandardiseTo::Image => "image",
+        };
+        let tensors = [("features", features), ("mean", &mean), ("std", &std), ("y", y)];
+        let forward = STANDARDISE.dispatch(gpu, entry, &[("MEL", mel.into())], &tensors)?;
+        Ok(Self { mean, std, mel, forward })
+    }
+
+    /// Of a whole batch.
+    pub fn forward(&self, pass: &mut Pass<'_>, size: Size) {
+        let elements = size.batch * size.frames * self.mel;
+        pass.run(&self.forward, Grid::threads(elements, 64), &[size.batch as u32, size.frames as u32], 2 * elements);
+    }
+}

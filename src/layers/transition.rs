@@ -1,0 +1,52 @@
+//! BBNN's transition: batch norm, ReLU, 1x1 convolution over all channels, average pooling.
+
+use super::inception::Source;
+use super::{AveragePool, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, Mode, Parameters, PoolShape, Size, Unit, UnitInput};
+use crate::gpu::{GpuError, Pass, Tensor};
+
+/// (batch, time, mel, all channels) to (batch, time / 2, mel / 2, width).
+pub struct Transition {
+    unit: Unit,
+    pool: AveragePool,
+}
+
+impl Transition {
+    fn shape(mel: usize, inputs: usize, width: usize) -> ConvolutionShape {
+        ConvolutionShape { kernel: [1, 1], inputs, outputs: width, mel }
+    }
+
+    /// Its pooling.
+    pub fn pool() -> PoolShape {
+        PoolShape::valid([2, 2])
+    }
+
+    /// Declares `transition.bn` and `transition.conv`.
+    pub fn declare(declarations: &mut Declarations, mel: usize, inputs: usize, width: usize) {
+        Unit::declare(declarations, "transition", Self::shape(mel, inputs, width));
+    }
+
+    /// Prepares the kernels from all sources to `y` (batch, time / 2, mel / 2, width); writes the sources' gradients.
+    pub fn new(context: &ImageContext, parameters: &Parameters, sources: &[Source], statistics: &Tensor, y: &Map) -> Result<Self, GpuError> {
+        let inputs: usize = sources.iter().map(|s| s.map.value.count).sum();
+        let [batch, frames, mel, _] = *sources[0].map.value.tensor.shape() else { panic!("images have four axes") };
+        let width = y.value.count;
+        let convolved = Map::image(&context.gpu, "transition convolution", [batch, frames, mel, width])?;
+        let input = UnitInput { sources: sources.iter().map(|s| (&s.map, Gradient::Write)).collect(), statistics };
+        Ok(Self {
+            unit: Unit::new(context, parameters, "transition", Self::shape(mel, inputs, width), &input, &convolved)?,
+            pool: AveragePool::new(&context.gpu, Self::pool().kernel, context.slices, &convolved, y)?,
+        })
+    }
+}
+
+impl Layer for Transition {
+    fn forward(&self, pass: &mut Pass<'_>, size: Size, mode: Mode) {
+        self.unit.forward(pass, size, mode);
+        self.pool.forward(pass, size.batch, size.frames);
+    }
+
+    fn backward(&self, pass: &mut Pass<'_>, size: Size) {
+        self.pool.backward(pass, size.batch, size.frames);
+        self.unit.backward(pass, size);
+    }
+}

@@ -1,0 +1,119 @@
+//! A network on a GPU: input, body, loss, and its numbers by name.
+
+use super::bbnn::Bbnn;
+use super::indrnn::Indrnn;
+use super::{Dimensions, ModelError, declare, initialise};
+use crate::config::{ModelConfig, ModelName};
+use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
+use crate::layers::{Layer, Map, Mode, Parameters, Size, SoftmaxCrossEntropy, Standardise, StandardiseTo};
+
+/// A network that cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Whatever the adapter.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// On this adapter.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+}
+
+/// A network with its tensors allocated and its kernels prepared.
+pub struct Network {
+    gpu: Gpu,
+    dimensions: Dimensions,
+    parameters: Parameters,
+    features: Tensor,
+    standardise: Standardise,
+    body: Box<dyn Layer>,
+    logits: Map,
+    loss: SoftmaxCrossEntropy,
+}
+
+impl Network {
+    /// Builds `model` for up to `dimensions`, all numbers zero: see [`Network::initialise`] and [`Network::load`].
+    pub fn new(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions) -> Result<Self, BuildError> {
+        Self::with_slices(gpu, model, dimensions, usize::MAX)
+    }
+
+    /// As [`Network::new`], with image kernels run over at most `most_per_slice` samples at a time: the result is the
+    /// same, which a test holds against adapters of small bindings.
+    pub fn with_slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, most_per_slice: usize) -> Result<Self, BuildError> {
+        let parameters = Parameters::new(gpu, declare(model, dimensions)?)?;
+        let Dimensions { batch, frames, mels, classes } = dimensions;
+        let features = gpu.tensor("features", Element::F32, &[batch, frames, mels])?;
+        let logits = Map::new(gpu, "logits", &[batch, classes])?;
+        let (to, shape) = match model.name {
+            ModelName::Bbnn => (StandardiseTo::Image, [batch, frames, mels]),
+            ModelName::Indrnn => (StandardiseTo::Sequence, [frames, batch, mels]),
+        };
+        let input = gpu.tensor("input", Element::F32, &shape)?;
+        let standardise = Standardise::new(gpu, &features, to, &input)?;
+        let body: Box<dyn Layer> = match model.name {
+            ModelName::Bbnn => Box::new(Bbnn::new(gpu, dimensions, &parameters, &input, &logits, most_per_slice)?),
+            ModelName::Indrnn => Box::new(Indrnn::new(gpu, model, dimensions, &parameters, &input, &logits)?),
+        };
+        let loss = SoftmaxCrossEntropy::new(gpu, &logits)?;
+        Ok(Self { gpu: gpu.clone(), dimensions, parameters, features, standardise, body, logits, loss })
+    }
+
+    /// The device that it is on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// What it was built for.
+    pub fn dimensions(&self) -> Dimensions {
+        self.dimensions
+    }
+
+    /// Its arenas.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Labels, probabilities and results of the last batch.
+    pub fn loss(&self) -> &SoftmaxCrossEntropy {
+        &self.loss
+    }
+
+    /// Logits (batch, classes) of the last batch.
+    pub fn logits(&self) -> &Tensor {
+        &self.logits.value.tensor
+    }
+
+    /// Starts from the declared distributions, and statistics from 0 and 1.
+    pub fn initialise(&self, seed: u64) {
+        let declarations = self.parameters.declarations();
+        for (place, values) in initialise::parameters(declarations, seed).iter().enumerate() {
+            self.gpu.write(&self.parameters.values().tensor(place), values);
+        }
+        for (place, spec) in declarations.statistics.iter().enumerate() {
+            self.gpu.write(&self.parameters.statistics().tensor(place), &vec![spec.initial; spec.length]);
+        }
+    }
+
+    /// Sets how each mel band is standardised; `(0, 1)` leaves it.
+    pub fn set_standardisation(&self, mean: &[f32], std: &[f32]) {
+        self.gpu.write(&self.standardise.mean, mean);
+        self.gpu.write(&self.standardise.std, std);
+    }
+
+    /// Hands a batch (batch, frames, mel) with labels to the device; passes submitted later see it.
+    pub fn upload(&self, features: &[f32], labels: &[u32]) {
+        self.gpu.write(&self.features, features);
+        self.gpu.write(&self.loss.labels, labels);
+    }
+
+    /// Records the way from features to logits, probabilities and results.
+    pub fn forward(&self, pass: &mut Pass<'_>, size: Size, mode: Mode) {
+        self.standardise.forward(pass, size);
+        self.body.forward(pass, size, mode);
+        self.loss.forward(pass, size.batch);
+    }
+
+    /// Records the way from the loss back to every parameter's gradient.
+    pub fn backward(&self, pass: &mut Pass<'_>, size: Size) {
+        self.body.backward(pass, size);
+    }
+}

@@ -1,0 +1,13 @@
+//! The way from files to batches: every rule about folders, manifests, splits, the cache and crops.
+
+mod batches;
+mod builtin;
+mod cache;
+mod content;
+mod fixtures;
+mod folders;
+mod lengths;
+mod manifests;
+mod records;
+mod splits;
+mod unusable;
