@@ -1,6 +1,6 @@
 // Puts a batch of features (batch, frames, mel) where a network reads it.
 //
-//   sequence[t, s, m] = (features[s, t, m] - mean[m]) / std[m]      for recurrent networks
+//   sequence[t, s, m] = (features[s, t, m] - mean[m]) / deviation[m]      for recurrent networks
 //   image[s, t, m] likewise                                          for convolutional ones that want it
 
 const MEL: u32 = 128u;
@@ -13,7 +13,7 @@ var<immediate> size: Size;
 
 @group(0) @binding(0) var<storage, read> features: array<f32>;
 @group(0) @binding(1) var<storage, read> mean: array<f32>;
-@group(0) @binding(2) var<storage, read> std: array<f32>;
+@group(0) @binding(2) var<storage, read> deviation: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(64)
@@ -25,7 +25,7 @@ fn sequence(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let m = i % MEL;
     let sample = (i / MEL) % size.batch;
     let t = i / (MEL * size.batch);
-    y[i] = (features[(sample * size.frames + t) * MEL + m] - mean[m]) / std[m];
+    y[i] = (features[(sample * size.frames + t) * MEL + m] - mean[m]) / deviation[m];
 }
 
 @compute @workgroup_size(64)
@@ -35,5 +35,5 @@ fn image(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
         return;
     }
     let m = i % MEL;
-    y[i] = (features[i] - mean[m]) / std[m];
+    y[i] = (features[i] - mean[m]) / deviation[m];
 }

@@ -157,7 +157,11 @@ impl FeatureConfig {
             return invalid("features.fmin", self.fmin, format!("use 0 up to, not including, fmax ({} Hz)", self.fmax()));
         }
         if self.fmax() > self.sample_rate as f32 / 2.0 {
-            return invalid("features.fmax", self.fmax(), format!("use at most half the sample rate ({} Hz)", self.sample_rate / 2));
+            return invalid(
+                "features.fmax",
+                self.fmax(),
+                format!("use at most half the sample rate ({} Hz)", self.sample_rate / 2),
+            );
         }
         if !(self.top_db >= 0.0 && self.top_db.is_finite()) {
             return invalid("features.top_db", self.top_db, "use decibels above 0, or 0 to keep all; 80 is usual");
@@ -196,7 +200,11 @@ impl DataConfig {
             }
         }
         if self.valid_fraction + self.test_fraction >= 1.0 {
-            return invalid("data.test_fraction", self.test_fraction, "leave something to train on: the fractions must sum to less than 1");
+            return invalid(
+                "data.test_fraction",
+                self.test_fraction,
+                "leave something to train on: the fractions must sum to less than 1",
+            );
         }
         if !(self.min_seconds >= 0.0 && self.min_seconds.is_finite()) {
             return invalid("data.min_seconds", self.min_seconds, "use seconds, 0 or more");
@@ -400,7 +408,8 @@ impl TrainConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        for (name, value) in [("train.epochs", self.epochs), ("train.batch_size", self.batch_size), ("train.frames", self.frames)] {
+        for (name, value) in [("train.epochs", self.epochs), ("train.batch_size", self.batch_size), ("train.frames", self.frames)]
+        {
             if value == 0 {
                 return invalid(name, value, "use at least 1");
             }
@@ -466,7 +475,8 @@ impl Config {
     /// Reads and checks a `config.toml`.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        let config: Self =
+            toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
         config.validate()?;
         Ok(config)
     }

@@ -65,8 +65,7 @@ fn run(bytes: Vec<u8>, container: Container, plan: Plan) -> Result<Decoded, Audi
     let mut format = symphonia::default::get_probe()
         .probe(&hint, stream, Default::default(), Default::default())
         .map_err(|error| explain(error, plan))?;
-    let options = AudioDecoderOptions::default().gapless(!plan.guessed_length);
-    let (mut track, mut decoder) = open(&*format, options)?;
+    let (mut track, mut decoder) = open(&*format, plan)?;
     let mut mix = Mix::new(&track, length);
     let promised = if container == Container::Flac { track.num_frames } else { None };
     let (mut lost, mut cut, mut patience) = (0, false, PATIENCE);
@@ -76,7 +75,7 @@ fn run(bytes: Vec<u8>, container: Container, plan: Plan) -> Result<Decoded, Audi
             Ok(None) => break,
             // The next link of a chained Ogg file.
             Err(Error::ResetRequired) => {
-                (track, decoder) = open(&*format, options)?;
+                (track, decoder) = open(&*format, plan)?;
                 continue;
             }
             Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -115,17 +114,30 @@ fn run(bytes: Vec<u8>, container: Container, plan: Plan) -> Result<Decoded, Audi
 }
 
 /// The file's audio track with a decoder for it.
-fn open(format: &dyn FormatReader, options: AudioDecoderOptions) -> Result<(Track, Box<dyn AudioDecoder>), AudioError> {
+fn open(format: &dyn FormatReader, plan: Plan) -> Result<(Track, Box<dyn AudioDecoder>), AudioError> {
     let Some(track) = format.default_track(TrackType::Audio) else {
         return Err(AudioError::NotAudio { found: format!("the {} file holds no audio track", format.format_info().short_name) });
     };
     let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio());
-    let Some(parameters) = parameters else { return Err(unsupported("its audio codec (unknown)")) };
+    let Some(parameters) = parameters else { return Err(unsupported(codec_name(plan))) };
+    let options = AudioDecoderOptions::default().gapless(!plan.guessed_length);
     let decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &options).map_err(|error| match error {
-        Error::Unsupported(what) => unsupported(format!("its audio codec ({what})")),
+        Error::Unsupported(what) if plan.codec.is_none() => unsupported(what),
+        Error::Unsupported(_) => unsupported(codec_name(plan)),
         other => AudioError::Damaged { reason: other.to_string() },
     })?;
     Ok((track.clone(), decoder))
+}
+
+fn codec_name(plan: Plan) -> String {
+    match &plan.codec {
+        None => "its audio codec".into(),
+        Some(b"Opus") => "Opus in mp4".into(),
+        Some(b"ac-3" | b"ec-3" | b"ac-4") => "Dolby Digital in mp4".into(),
+        Some(b"mp4a") => "this kind of AAC (only the low-complexity profile is)".into(),
+        Some(b"drms" | b"enca") => "copy-protected audio".into(),
+        Some(other) => format!("audio codec {:?} in mp4", String::from_utf8_lossy(other)),
+    }
 }
 
 /// A container that would not open.

@@ -103,8 +103,9 @@ pub const EXTENSIONS: &[&str] =
     &["wav", "wave", "au", "snd", "aiff", "aif", "aifc", "flac", "mp3", "ogg", "oga", "m4a", "m4b", "aac"];
 
 /// Extensions of audio that is recognised only to be refused by name, lower case.
-pub const REFUSED_EXTENSIONS: &[&str] =
-    &["opus", "wma", "ape", "wv", "mpc", "tta", "ac3", "eac3", "dts", "amr", "ra", "mka", "weba", "caf", "spx", "mp2", "dsf", "dff"];
+pub const REFUSED_EXTENSIONS: &[&str] = &[
+    "opus", "wma", "ape", "wv", "mpc", "tta", "ac3", "eac3", "dts", "amr", "ra", "mka", "weba", "caf", "spx", "mp2", "dsf", "dff",
+];
 
 /// Whether the name says audio: one of [`EXTENSIONS`] or [`REFUSED_EXTENSIONS`], in any case.
 ///

@@ -85,7 +85,12 @@ impl Batches {
     }
 
     /// The windows of clips without labels, in their order.
-    pub fn unlabelled<'a>(clips: impl IntoIterator<Item = &'a Arc<Clip>>, frames: usize, batch_size: usize, windows: Windows) -> Self {
+    pub fn unlabelled<'a>(
+        clips: impl IntoIterator<Item = &'a Arc<Clip>>,
+        frames: usize,
+        batch_size: usize,
+        windows: Windows,
+    ) -> Self {
         let (mut plan, mut n_mels) = (Vec::new(), 0);
         for (index, clip) in clips.into_iter().enumerate() {
             n_mels = clip.n_mels();

@@ -32,7 +32,8 @@ pub fn attribution() -> String {
             titles.push(title);
         }
     }
-    let mut text = String::from("Built-in music, each piece cut to clips of 6 s, mixed to mono, resampled to 22,050 Hz and encoded anew:\n");
+    let mut text =
+        String::from("Built-in music, each piece cut to clips of 6 s, mixed to mono, resampled to 22,050 Hz and encoded anew:\n");
     for ([package, author, licence, source], mut titles) in pieces {
         titles.sort();
         text += &format!("- {author}: {} ({package}, {source}), {}\n", titles.join(", "), licence_with_address(&licence));

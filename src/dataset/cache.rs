@@ -88,7 +88,9 @@ impl Cache {
             && let Err(error) = write(&path, &pack(clip))
         {
             // Only the first failure is worth a word; the disk will not get better meanwhile.
-            let _ = self.failure.set(format!("features cannot be cached, so every run computes them again: {}: {error}", path.display()));
+            let _ = self
+                .failure
+                .set(format!("features cannot be cached, so every run computes them again: {}: {error}", path.display()));
         }
     }
 

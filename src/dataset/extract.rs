@@ -48,7 +48,12 @@ impl Extractor {
     }
 
     /// Every file's clip, or why there is none, in the order of `paths`.
-    pub fn extract_all(&self, root: &Root, paths: &[PathBuf], progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Result<Extracted, String>> {
+    pub fn extract_all(
+        &self,
+        root: &Root,
+        paths: &[PathBuf],
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Vec<Result<Extracted, String>> {
         let done = AtomicUsize::new(0);
         let extract = |&i: &usize| {
             let result = self.extract(root, &paths[i]);
@@ -77,8 +82,9 @@ impl Extractor {
             return Err("is empty".into());
         }
         let content = blake3::hash(&bytes);
-        let clip = if extension == "npy" { self.ready(&bytes)? } else { self.clip(&content, bytes, extension)? };
-        if clip.seconds() < self.min_seconds {
+        let is_ready = extension == "npy";
+        let clip = if is_ready { self.ready(&bytes)? } else { self.clip(&content, bytes, extension)? };
+        if !is_ready && clip.seconds() < self.min_seconds {
             return Err(format!("lasts {:.2} s; at least {} s are needed (data.min_seconds)", clip.seconds(), self.min_seconds));
         }
         Ok(Extracted { content, sound: hash_of(clip.features()), clip: Arc::new(clip) })

@@ -15,7 +15,8 @@ pub(super) struct Groups {
 
 /// Joins entries of one given group and entries of equal bytes or equal sound.
 pub(super) fn join(entries: &[(Entry, Extracted)]) -> Groups {
-    let given: Vec<String> = entries.iter().map(|(entry, _)| entry.group.clone().unwrap_or_else(|| portable(&entry.path))).collect();
+    let given: Vec<String> =
+        entries.iter().map(|(entry, _)| entry.group.clone().unwrap_or_else(|| portable(&entry.path))).collect();
     let mut content = Sets::new(entries.len());
     content.join_equal(entries.iter().map(|(_, extracted)| extracted.content));
     content.join_equal(entries.iter().map(|(_, extracted)| extracted.sound));

@@ -3,7 +3,7 @@
 use super::extract::{Extracted, Extractor};
 use super::source::{Entry, Listing, portable};
 use super::split::{Fractions, Item, complete, describe_gaps, stratify};
-use super::{BadFile, CachePolicy, Dataset, DatasetError, Sample, groups, manifest, scan};
+use super::{BadFile, CachePolicy, Dataset, DatasetError, Sample, Split, groups, manifest, scan};
 use crate::config::{DataConfig, FeatureConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -72,17 +72,19 @@ pub(super) fn assemble(listing: Listing, options: &LoadOptions, progress: Progre
     let items: Vec<Item> =
         usable.iter().zip(&groups.names).map(|((entry, _), group)| Item { label: label_of(entry), group }).collect();
     let fractions = Fractions { valid: options.data.valid_fraction, test: options.data.test_fraction };
-    let splits = if split_given {
+    let (splits, made) = if split_given {
         groups::refuse_leaks(&usable, &groups.duplicates)?;
-        let given: Vec<_> = usable.iter().filter_map(|(entry, _)| entry.split).collect();
-        if options.classes.is_none() && !given.contains(&super::Split::Train) {
+        let given: Vec<Split> = usable.iter().filter_map(|(entry, _)| entry.split).collect();
+        if options.classes.is_none() && !given.contains(&Split::Train) {
             return Err(DatasetError::NothingToTrain { path: source });
         }
-        complete(given, &items, &classes, fractions, options.seed, &mut warnings)
+        (complete(given, &items, &classes, fractions, options.seed, &mut warnings), vec![])
     } else {
-        stratify(&items, &classes, fractions, options.seed)
+        let made = [(Split::Train, true), (Split::Valid, fractions.valid > 0.0), (Split::Test, fractions.test > 0.0)];
+        let made = made.into_iter().filter(|(_, wanted)| *wanted).map(|(part, _)| part).collect();
+        (stratify(&items, &classes, fractions, options.seed), made)
     };
-    describe_gaps(&splits, &items, &classes, &mut warnings);
+    describe_gaps(&splits, &items, &classes, &made, &mut warnings);
 
     let labels: Vec<usize> = items.iter().map(|item| item.label).collect();
     let samples = usable
@@ -129,7 +131,9 @@ type Usable = Vec<(Entry, Extracted)>;
 
 /// Parts the usable from the bad; too many of the latter are an error.
 fn part_usable(
-    entries: Vec<Entry>, results: Vec<Result<Extracted, String>>, strict: bool,
+    entries: Vec<Entry>,
+    results: Vec<Result<Extracted, String>>,
+    strict: bool,
 ) -> Result<(Usable, Vec<BadFile>), DatasetError> {
     let total = entries.len();
     let (mut usable, mut bad) = (Vec::new(), Vec::new());

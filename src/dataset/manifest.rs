@@ -31,7 +31,8 @@ pub(super) fn parse(path: &Path, bytes: &[u8], root: Root) -> Result<Listing, Da
         let record = record.map_err(|error| at(error.position().map_or(0, csv::Position::line), error.to_string()))?;
         let line = record.position().map_or(0, csv::Position::line);
         if record.len() != header.len() {
-            let problem = format!("has {} fields, the header has {}; quote a field that contains a comma", record.len(), header.len());
+            let problem =
+                format!("has {} fields, the header has {}; quote a field that contains a comma", record.len(), header.len());
             return Err(at(line, problem));
         }
         let row = columns.row(&record).map_err(|problem| at(line, problem))?;
@@ -49,7 +50,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8], root: Root) -> Result<Listing, Da
         entries.push(row);
     }
     if let (Some(line), true) = (first_without_split, splits > 0) {
-        return Err(at(line, "split is empty, but other rows have one; use train, valid or test in every row, or in none".into()));
+        return Err(at(
+            line,
+            "split is empty, but other rows have one; use train, valid or test in every row, or in none".into(),
+        ));
     }
     let warnings = match hidden {
         0 => Vec::new(),
@@ -93,7 +97,9 @@ impl Columns {
         let optional = |column: Option<usize>| column.map(|i| &record[i]).filter(|value| !value.is_empty());
         let split = match optional(self.split) {
             None => None,
-            Some(word) => Some(Split::from_name(word).ok_or_else(|| format!("split `{word}` is unknown; use train, valid or test"))?),
+            Some(word) => {
+                Some(Split::from_name(word).ok_or_else(|| format!("split `{word}` is unknown; use train, valid or test"))?)
+            }
         };
         Ok(Entry {
             path: PathBuf::from(filled("path", &record[self.path])?),

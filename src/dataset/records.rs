@@ -1,7 +1,7 @@
 //! The data's part of a run directory, schema 1: `splits.csv` and `bad_files.csv`.
 
 use super::source::portable;
-use super::{Dataset, DatasetError, Split};
+use super::{Dataset, DatasetError, Sample, Split};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -49,7 +49,8 @@ impl KeptSplits {
             let (Some(split), Some(group), Some(content)) = (record.get(2), record.get(3), record.get(4)) else {
                 return Err(at(line, "a row has path,label,split,group,content_hash".into()));
             };
-            let split = Split::from_name(split).ok_or_else(|| at(line, format!("split `{split}` is unknown; use train, valid or test")))?;
+            let split = Split::from_name(split)
+                .ok_or_else(|| at(line, format!("split `{split}` is unknown; use train, valid or test")))?;
             kept.content.insert(content.into(), split);
             kept.group.insert(group.into(), split);
         }
@@ -59,12 +60,23 @@ impl KeptSplits {
     /// Gives every sample the part that it had, by content; a new sample the part of its group; one that is new
     /// altogether goes to the test part. Returns how many samples are new.
     pub fn apply(&self, data: &mut Dataset) -> usize {
-        let mut new = 0;
-        for sample in &mut data.samples {
-            let known = self.content.get(&sample.content_hash);
-            new += usize::from(known.is_none());
-            sample.split = *known.or_else(|| self.group.get(&sample.group)).unwrap_or(&Split::Test);
+        // Equal content may have given a group another name since, so the samples at hand count before the names.
+        let mut group: HashMap<&str, Split> = HashMap::new();
+        for sample in &data.samples {
+            if let Some(&split) = self.content.get(&sample.content_hash) {
+                let earliest = group.entry(&sample.group).or_insert(split);
+                *earliest = split.min(*earliest);
+            }
         }
-        new
+        let part_of = |sample: &Sample| {
+            let by_content = self.content.get(&sample.content_hash);
+            let by_group = || group.get(sample.group.as_str()).or_else(|| self.group.get(&sample.group));
+            (by_content.is_none(), *by_content.or_else(by_group).unwrap_or(&Split::Test))
+        };
+        let parts: Vec<(bool, Split)> = data.samples.iter().map(part_of).collect();
+        for (sample, (_, split)) in data.samples.iter_mut().zip(&parts) {
+            sample.split = *split;
+        }
+        parts.iter().filter(|(is_new, _)| *is_new).count()
     }
 }

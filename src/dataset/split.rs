@@ -104,7 +104,12 @@ impl Parts {
 
 /// Completes a split that is given: without a validation part, one is taken from the training part's groups.
 pub(super) fn complete(
-    given: Vec<Split>, items: &[Item], classes: &[String], fractions: Fractions, seed: u64, warnings: &mut Vec<String>,
+    given: Vec<Split>,
+    items: &[Item],
+    classes: &[String],
+    fractions: Fractions,
+    seed: u64,
+    warnings: &mut Vec<String>,
 ) -> Vec<Split> {
     separated_groups(&given, items, warnings);
     if !given.contains(&Split::Test) {
@@ -114,6 +119,9 @@ pub(super) fn complete(
         return given;
     }
     let train: Vec<usize> = (0..items.len()).filter(|&i| given[i] == Split::Train).collect();
+    if train.is_empty() {
+        return given;
+    }
     let train_items: Vec<Item> = train.iter().map(|&i| items[i]).collect();
     let inner = stratify(&train_items, classes, Fractions { valid: fractions.valid, test: 0.0 }, seed);
     let mut splits = given;
@@ -141,15 +149,16 @@ fn separated_groups(given: &[Split], items: &[Item], warnings: &mut Vec<String>)
     }
 }
 
-/// Says which classes a part lacks.
-pub(super) fn describe_gaps(splits: &[Split], items: &[Item], classes: &[String], warnings: &mut Vec<String>) {
-    for part in Split::ALL.into_iter().filter(|part| splits.contains(part)) {
+/// Says which classes a part lacks, among the parts that are there or were to be made.
+pub(super) fn describe_gaps(splits: &[Split], items: &[Item], classes: &[String], made: &[Split], warnings: &mut Vec<String>) {
+    for part in Split::ALL.into_iter().filter(|part| made.contains(part) || splits.contains(part)) {
         let here = |class: usize| (0..items.len()).any(|i| items[i].label == class && splits[i] == part);
         let anywhere = |class: usize| items.iter().any(|item| item.label == class);
-        let lacking: Vec<_> = (0..classes.len()).filter(|&class| anywhere(class) && !here(class)).map(|class| classes[class].as_str()).collect();
-        if !lacking.is_empty() {
-            let why = "too few groups, or the given split leaves them out";
-            warnings.push(format!("the {part} part has no files of class {}: {why}", lacking.join(", ")));
+        let gaps: Vec<&str> =
+            (0..classes.len()).filter(|&class| anywhere(class) && !here(class)).map(|class| &*classes[class]).collect();
+        if !gaps.is_empty() {
+            let why = if made.contains(&part) { "it has too few groups" } else { "the given split leaves it out" };
+            warnings.push(format!("the {part} part has no files of class {}: {why}", gaps.join(", ")));
         }
     }
 }

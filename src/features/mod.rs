@@ -81,9 +81,6 @@ pub struct LogMel {
     top_db: f32,
 }
 
-/// A frame this much (30 dB) weaker than its partner is transformed alone, see [`LogMel::compute`].
-const PAIR_RATIO: f32 = 1e3;
-
 impl LogMel {
     /// Prepares the transform. The configuration must be valid ([`FeatureConfig::validate`]).
     pub fn new(config: &FeatureConfig) -> Self {
@@ -91,9 +88,6 @@ impl LogMel {
     }
 
     /// The log-mel spectrogram of mono samples at the configured rate.
-    ///
-    /// Two frames share one complex FFT. Its rounding error is about 140 dB below the louder one, so a partner far
-    /// below that gets an FFT of its own: no frame is heard in its neighbour.
     pub fn compute(&self, samples: &[f32]) -> Result<Features, FeatureError> {
         let frames = self.stft.frames(samples.len());
         if frames == 0 {
@@ -102,32 +96,12 @@ impl LogMel {
         let n_mels = self.bank.bands();
         let mut data = vec![0.0; frames * n_mels];
         let mut work = self.stft.workspace();
-        let mut frame = 0;
-        for pair in data.chunks_mut(2 * n_mels) {
-            let (first, second) = pair.split_at_mut(n_mels);
-            if second.is_empty() {
-                self.alone(samples, frame, first, &mut work);
-                break;
-            }
-            self.stft.pair(samples, frame, Some(frame + 1), &mut work);
-            self.bank.apply(work.first(), first);
-            self.bank.apply(work.second(), second);
-            let (energy, other) = (first.iter().sum::<f32>(), second.iter().sum::<f32>());
-            if energy > other * PAIR_RATIO {
-                self.alone(samples, frame + 1, second, &mut work);
-            } else if other > energy * PAIR_RATIO {
-                self.alone(samples, frame, first, &mut work);
-            }
-            frame += 2;
+        for (frame, row) in data.chunks_exact_mut(n_mels).enumerate() {
+            self.bank.apply(self.stft.power(samples, frame, &mut work), row);
         }
         if let Some(at) = mel::to_decibels(&mut data, self.top_db) {
             return Err(FeatureError::NonFinite { frame: at / n_mels, band: at % n_mels });
         }
         Ok(Features { frames, n_mels, data })
-    }
-
-    fn alone(&self, samples: &[f32], frame: usize, row: &mut [f32], work: &mut stft::Workspace) {
-        self.stft.pair(samples, frame, None, work);
-        self.bank.apply(work.first(), row);
     }
 }

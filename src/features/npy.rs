@@ -16,7 +16,7 @@ pub fn read_npy(path: &Path) -> Result<Features, FeatureError> {
 /// The same from memory.
 pub fn read_npy_bytes(bytes: &[u8]) -> Result<Features, FeatureError> {
     let broken = |reason: String| FeatureError::Npy { reason };
-    check_preamble(bytes)?;
+    let data = &bytes[data_offset(bytes)?..];
     let file = NpyFile::new(bytes).map_err(|error| broken(error.to_string()))?;
     let dtype = file.dtype();
     let width = match &dtype {
@@ -36,8 +36,8 @@ pub fn read_npy_bytes(bytes: &[u8]) -> Result<Features, FeatureError> {
     }
     // Compared before anything of that size is allocated.
     let promised = frames.checked_mul(n_mels).and_then(|count| count.checked_mul(width));
-    if promised.is_none_or(|promised| promised > bytes.len() as u64) {
-        return Err(broken(format!("cut off: {frames} x {n_mels} values do not fit into its {} bytes", bytes.len())));
+    if promised.is_none_or(|promised| promised > data.len() as u64) {
+        return Err(broken(format!("cut off: {frames} x {n_mels} values do not fit into its {} bytes", data.len())));
     }
     let data: Result<Vec<f32>, _> = match width {
         4 => file.into_vec::<f32>(),
@@ -51,17 +51,20 @@ pub fn read_npy_bytes(bytes: &[u8]) -> Result<Features, FeatureError> {
     Ok(Features { frames, n_mels, data })
 }
 
-/// Magic, version and a header of a sane size.
-fn check_preamble(bytes: &[u8]) -> Result<(), FeatureError> {
-    let header = match *bytes {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => usize::from(u16::from_le_bytes([a, b])),
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]) as usize,
+/// Where the data begin, behind the magic, the version and a header of a sane size.
+fn data_offset(bytes: &[u8]) -> Result<usize, FeatureError> {
+    let (start, header) = match *bytes {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([a, b]))),
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d, ..] => (12, u32::from_le_bytes([a, b, c, d]) as usize),
         _ => return Err(FeatureError::Npy { reason: "it does not begin like one".into() }),
     };
     if header > LONGEST_HEADER {
         return Err(FeatureError::Npy { reason: format!("its header takes {header} bytes") });
     }
-    Ok(())
+    if start + header > bytes.len() {
+        return Err(FeatureError::Npy { reason: "cut off within its header".into() });
+    }
+    Ok(start + header)
 }
 
 /// Writes features to a file.
@@ -74,12 +77,8 @@ pub fn write_npy(path: &Path, features: &Features) -> Result<(), FeatureError> {
 /// Writes features to anything.
 pub fn write_npy_to(output: impl Write, features: &Features) -> Result<(), FeatureError> {
     let shape = [features.frames as u64, features.n_mels as u64];
-    let mut writer = npyz::WriteOptions::<f32>::new()
-        .default_dtype()
-        .shape(&shape)
-        .writer(output)
-        .begin_nd()
-        .map_err(FeatureError::Io)?;
+    let mut writer =
+        npyz::WriteOptions::<f32>::new().default_dtype().shape(&shape).writer(output).begin_nd().map_err(FeatureError::Io)?;
     writer.extend(features.data.iter().copied()).map_err(FeatureError::Io)?;
     writer.finish().map_err(FeatureError::Io)
 }

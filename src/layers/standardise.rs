@@ -35,7 +35,7 @@ impl Standardise {
             StandardiseTo::Sequence => "sequence",
             StandardiseTo::Image => "image",
         };
-        let tensors = [("features", features), ("mean", &mean), ("std", &std), ("y", y)];
+        let tensors = [("features", features), ("mean", &mean), ("deviation", &std), ("y", y)];
         let forward = STANDARDISE.dispatch(gpu, entry, &[("MEL", mel.into())], &tensors)?;
         Ok(Self { mean, std, mel, forward })
     }

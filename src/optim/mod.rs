@@ -88,7 +88,7 @@ impl Adam {
     /// Records one update; withheld on the device if a gradient is not finite.
     pub fn step(&self, pass: &mut Pass<'_>, learning_rate: f32) {
         let AdamSettings { beta1, beta2, epsilon, clip_norm, clip_value, .. } = self.settings;
-        pass.run(&self.partial_norm, Grid::linear(NORM_GROUPS), &[clip_norm.to_bits()], self.elements);
+        pass.run(&self.partial_norm, Grid::linear(NORM_GROUPS), &[], self.elements);
         pass.run(&self.finish_norm, Grid::linear(1), &[clip_norm.to_bits()], NORM_GROUPS * 64);
         let immediates = [learning_rate, beta1, beta2, epsilon, clip_value].map(f32::to_bits);
         pass.run(&self.step, Grid::threads(self.elements, 64), &immediates, 20 * self.elements);

@@ -111,6 +111,8 @@ pub struct Summary {
     pub test_accuracy: Option<f64>,
     /// Bootstrap over whole groups; absent with fewer than two.
     pub test_accuracy_ci95: Option<[f64; 2]>,
+    /// Independent groups in the test part: under 30, differences between runs say little.
+    pub test_groups: Option<usize>,
     /// Accuracy on the test part of always naming the training part's largest class.
     pub majority_baseline: Option<f64>,
     /// Median wall seconds of an epoch's training steps, the first left out where there are others.

@@ -4,5 +4,6 @@
 mod checkpoint;
 mod metrics;
 mod permute;
+mod networks;
 mod reference;
 mod reference_pytorch;

@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) skip: f64,
     /// Seconds to keep after that.
     pub(super) keep: Option<f64>,
+    /// The four letters by which an mp4 file names its audio codec.
+    pub(super) codec: Option<[u8; 4]>,
     /// The decoder's length is a guess, so it must not trim by it.
     pub(super) guessed_length: bool,
 }

@@ -10,21 +10,23 @@ pub(super) fn inspect(bytes: &[u8]) -> Plan {
         end = item.end;
         if item.name == *b"moov" {
             seen_moov = true;
-            edit(item.body, &mut plan);
+            audio_track(item.body, &mut plan);
         }
     }
     plan.cut = end > bytes.len() || !seen_moov;
     plan
 }
 
-/// The one edit that encoders write: skip their delay, keep the length of the music.
-fn edit(moov: &[u8], plan: &mut Plan) {
+/// The codec, and the one edit that encoders write: skip their delay, keep the length of the music.
+fn audio_track(moov: &[u8], plan: &mut Plan) {
     let movie_scale = child(moov, b"mvhd").and_then(|mvhd| scale(mvhd));
     let audio = Boxes(moov).filter(|item| item.name == *b"trak").map(|item| item.body).find(|trak| {
         let handler = child(trak, b"mdia").and_then(|mdia| child(mdia, b"hdlr"));
         handler.is_some_and(|hdlr| hdlr.get(8..12) == Some(b"soun"))
     });
     let Some(trak) = audio else { return };
+    let description = ["mdia", "minf", "stbl", "stsd"].iter().try_fold(trak, |parent, name| child(parent, name.as_bytes()));
+    plan.codec = description.and_then(|stsd| super::take(stsd, 12));
     let media_scale = child(trak, b"mdia").and_then(|mdia| child(mdia, b"mdhd")).and_then(|mdhd| scale(mdhd));
     let elst = child(trak, b"edts").and_then(|edts| child(edts, b"elst"));
     let (Some(movie_scale), Some(media_scale), Some(elst)) = (movie_scale, media_scale, elst) else { return };
@@ -48,8 +50,8 @@ fn scale(header: &[u8]) -> Option<f64> {
     (ticks > 0).then_some(ticks as f64)
 }
 
-fn child<'a>(parent: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
-    Boxes(parent).find(|item| item.name == *name).map(|item| item.body)
+fn child<'a>(parent: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    Boxes(parent).find(|item| item.name == name).map(|item| item.body)
 }
 
 struct Item<'a> {

@@ -51,7 +51,10 @@ fn an_epoch_crops_every_training_clip_once_and_keeps_the_smaller_last_batch() {
         for batch in batches.iter() {
             for ((clip, start), (&label, &index)) in decoded(&batch).into_iter().zip(batch.labels.iter().zip(&batch.indices)) {
                 assert!(start + 8 <= LENGTHS[clip], "clip {clip} of {} frames from {start}", LENGTHS[clip]);
-                assert_eq!((data.samples[index].path.to_str(), label as usize), (Some(format!("{clip:02}.npy").as_str()), clip % 2));
+                assert_eq!(
+                    (data.samples[index].path.to_str(), label as usize),
+                    (Some(format!("{clip:02}.npy").as_str()), clip % 2)
+                );
                 seen.push(clip);
                 crops.insert((clip, start));
             }
@@ -132,7 +135,8 @@ fn clips_without_labels_are_batched_in_their_order() {
 #[test]
 fn an_empty_part_gives_no_batches() {
     let data = ramps(&[8], 8, "train");
-    let only_train = Dataset { samples: data.samples.iter().filter(|sample| sample.split == Split::Train).cloned().collect(), ..data };
+    let only_train =
+        Dataset { samples: data.samples.iter().filter(|sample| sample.split == Split::Train).cloned().collect(), ..data };
     assert!(Batches::evaluation(&only_train, Split::Test, 4, Windows::All).is_empty());
 }
 

@@ -3,7 +3,8 @@ use melgrad::dataset::{CachePolicy, LoadOptions, Split, attribution, licences, l
 
 #[test]
 fn the_built_in_set_loads_whole_from_the_binary_alone() {
-    let options = LoadOptions { frames: 130, strict: true, cache: CachePolicy::Off, data: DataConfig::default(), ..LoadOptions::default() };
+    let options =
+        LoadOptions { frames: 130, strict: true, cache: CachePolicy::Off, data: DataConfig::default(), ..LoadOptions::default() };
     let data = load_builtin(&options, &|_, _| {}).expect("the built-in set");
     assert_eq!(data.classes, ["ambient", "electronic", "folk", "metal", "synth"]);
     assert_eq!(Split::ALL.map(|part| data.class_counts(part)), [[8; 5], [3; 5], [3; 5]].map(Vec::from));

@@ -59,7 +59,9 @@ fn a_given_split_that_separates_equal_content_is_refused_by_name() {
         let label = &copy[..4];
         manifest(
             root.path(),
-            &format!("path,label,split\nrock/00.wav,rock,train\nrock/01.wav,rock,train\njazz/02.wav,jazz,train\n{copy},{label},test\n"),
+            &format!(
+                "path,label,split\nrock/00.wav,rock,train\nrock/01.wav,rock,train\njazz/02.wav,jazz,train\n{copy},{label},test\n"
+            ),
         );
         let error = refused(load(root.path()), &[copy, "(train)", "(test)", "equal content"]);
         assert!(matches!(error, DatasetError::LeakingSplit { .. }));

@@ -40,7 +40,8 @@ pub fn music(classes: &[(&str, usize)]) -> TempDir {
 
 /// White noise that the name alone decides.
 pub fn noise(name: &str, seconds: f64) -> Vec<i16> {
-    let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut state =
+        name.bytes().fold(0x9e37_79b9_7f4a_7c15u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 48) as u16 as i16 / 4

@@ -45,7 +45,9 @@ fn a_much_longer_file_takes_top_db_per_window() {
     let clip = &found.clips[0].clip;
     assert!(clip.cuts_per_window());
 
-    let whole = LogMel::new(&melgrad::config::FeatureConfig { top_db: 0.0, ..config }).compute(&floats(&loud_then_quiet(70))).expect("features");
+    let whole = LogMel::new(&melgrad::config::FeatureConfig { top_db: 0.0, ..config })
+        .compute(&floats(&loud_then_quiet(70)))
+        .expect("features");
     let loudest = whole.data.iter().copied().fold(f32::MIN, f32::max);
     for start in clip.starts(100, Windows::All) {
         let mut window = Vec::new();

@@ -57,7 +57,8 @@ fn a_faulty_manifest_is_refused_with_line_value_and_remedy() {
 fn files_that_a_manifest_names_but_nobody_has_are_listed_with_the_reason() {
     let root = music(&[("rock", 3), ("jazz", 3)]);
     std::fs::create_dir(root.path().join("folder.wav")).expect("a folder");
-    let rows: String = ["rock", "jazz"].iter().flat_map(|class| (0..3).map(move |i| format!("{class}/{i:02}.wav,{class}\n"))).collect();
+    let rows: String =
+        ["rock", "jazz"].iter().flat_map(|class| (0..3).map(move |i| format!("{class}/{i:02}.wav,{class}\n"))).collect();
     manifest(root.path(), &format!("path,label\n{rows}gone.wav,rock\nold\\gone.wav,rock\nfolder.wav,rock\n"));
     let data = load(root.path()).expect("a data set");
     assert_eq!(data.samples.len(), 6);

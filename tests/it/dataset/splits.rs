@@ -67,7 +67,10 @@ fn over_random_tables_no_group_is_separated_and_every_share_is_met() {
                 assert!(count > 0.0, "trial {trial}: class {label} has none in {part}");
                 // A part ends within half a group of its share, or holds the one group that it must.
                 let slack = largest as f64 * if part == Split::Train { 2.0 } else { 1.0 };
-                assert!((count - share * all).abs() <= slack, "trial {trial}: {count} of {all} in {part}, groups up to {largest}");
+                assert!(
+                    (count - share * all).abs() <= slack,
+                    "trial {trial}: {count} of {all} in {part}, groups up to {largest}"
+                );
             }
         }
         assert_eq!(data.warnings, Vec::<String>::new(), "trial {trial}");
@@ -79,7 +82,9 @@ fn single_files_are_parted_by_the_fractions_exactly() {
     let root = folder();
     let rows: Vec<Row> = (0..100).map(|i| (i % 2, None)).collect();
     table(root.path(), &rows);
-    for (valid, test, expected) in [(0.15, 0.15, [34, 8, 8]), (0.2, 0.1, [35, 10, 5]), (0.1, 0.0, [45, 5, 0]), (0.0, 0.3, [35, 0, 15])] {
+    for (valid, test, expected) in
+        [(0.15, 0.15, [34, 8, 8]), (0.2, 0.1, [35, 10, 5]), (0.1, 0.0, [45, 5, 0]), (0.0, 0.3, [35, 0, 15])]
+    {
         let data = load_with(root.path(), &tiny(0, valid, test)).expect("a data set");
         assert_eq!(Split::ALL.map(|part| data.class_counts(part)), expected.map(|n| vec![n, n]), "{valid} {test}");
     }
@@ -124,6 +129,16 @@ fn too_few_groups_for_every_part_are_said_in_words() {
     warned(&data, &["test part has no files of class class 1, class 2"]);
 }
 
+#[test]
+fn parts_that_stay_empty_altogether_are_said_in_words() {
+    let root = folder();
+    table(root.path(), &[(0, None), (1, None)]);
+    let data = load_with(root.path(), &tiny(1, 0.15, 0.15)).expect("a data set");
+    assert_eq!(data.part(Split::Train).len(), 2);
+    warned(&data, &["valid part has no files of class class 0, class 1", "too few groups"]);
+    warned(&data, &["test part has no files of class class 0, class 1"]);
+}
+
 /// A manifest with a split: `(label, split, group)`.
 fn given(rows: &[(&str, &str, &str)], options: &LoadOptions) -> Dataset {
     let root = folder();
@@ -138,7 +153,8 @@ fn given(rows: &[(&str, &str, &str)], options: &LoadOptions) -> Dataset {
 
 #[test]
 fn a_given_split_is_obeyed() {
-    let rows = [("a", "test", ""), ("a", "train", ""), ("b", "valid", ""), ("b", "train", ""), ("a", "valid", ""), ("b", "test", "")];
+    let rows =
+        [("a", "test", ""), ("a", "train", ""), ("b", "valid", ""), ("b", "train", ""), ("a", "valid", ""), ("b", "test", "")];
     let data = given(&rows, &tiny(0, 0.15, 0.15));
     assert_eq!(splits(&data).iter().map(|split| split.name()).collect::<Vec<_>>(), rows.map(|row| row.1));
     assert_eq!(data.warnings, Vec::<String>::new());
@@ -147,7 +163,8 @@ fn a_given_split_is_obeyed() {
 #[test]
 fn a_given_split_without_validation_takes_it_from_the_training_groups() {
     let names: Vec<String> = (0..40).map(|i| format!("group {}", i / 4)).collect();
-    let rows: Vec<_> = (0..40).map(|i| (["a", "b"][i / 20], if i % 20 < 16 { "train" } else { "test" }, names[i].as_str())).collect();
+    let rows: Vec<_> =
+        (0..40).map(|i| (["a", "b"][i / 20], if i % 20 < 16 { "train" } else { "test" }, names[i].as_str())).collect();
     let data = given(&rows, &tiny(3, 0.25, 0.15));
     for (sample, row) in data.samples.iter().zip(&rows) {
         assert_eq!(sample.split == Split::Test, row.1 == "test", "the given test part must not change");

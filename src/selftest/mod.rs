@@ -1,0 +1,36 @@
+//! Every kernel beside the `f64` reference of the same name, on the adapter at hand: what `melgrad doctor` runs, and
+//! what the tests run over a large table of odd shapes.
+//!
+//! A check builds one small layer, poisons with NaN whatever its kernels should fill (and whatever they should not
+//! touch: the room of a larger batch, more frames, neighbouring channels), runs forward and every backward from random
+//! numbers and a gradient that is different at every place, and compares. Tolerances are shares of the largest magnitude of the
+//! compared tensor; kernels that only move numbers must be exact.
+
+pub mod adam;
+pub mod batch_norm;
+mod bench;
+mod comparison;
+pub mod convolution;
+pub mod elementwise;
+pub mod global_average_pool;
+pub mod indrnn;
+pub mod linear;
+pub mod pool;
+mod quick;
+pub mod softmax_cross_entropy;
+
+pub use comparison::Comparison;
+pub use quick::{Outcome, run};
+
+use crate::layers::Size;
+
+/// The end of a case's words: what its layer is built for beyond this batch, and how the batch is cut.
+fn describe_capacity(f: &mut std::fmt::Formatter<'_>, size: Size, capacity: Size, per_slice: usize) -> std::fmt::Result {
+    if capacity != size {
+        write!(f, " of {} x {}", capacity.batch, capacity.frames)?;
+    }
+    if per_slice < capacity.batch {
+        write!(f, ", {per_slice} a slice")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
+
+use super::{Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy};
+use crate::gpu::{Gpu, GpuError};
+use crate::layers::{Gradient, PoolShape, Size};
+use crate::optim::AdamSettings;
+use std::time::Instant;
+
+/// What became of one kernel family.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The family: the name of its shader.
+    pub kernel: &'static str,
+    /// Compilation included.
+    pub seconds: f64,
+    /// Every tensor that was compared, or why the kernels did not run.
+    pub comparisons: Result<Vec<Comparison>, GpuError>,
+}
+
+impl Outcome {
+    /// Whether the kernels ran and agree with the reference.
+    pub fn passes(&self) -> bool {
+        self.comparisons.as_ref().is_ok_and(|list| list.iter().all(Comparison::passes))
+    }
+}
+
+type Check = fn(&Gpu) -> Result<Vec<Comparison>, GpuError>;
+
+const SIZE: Size = Size { batch: 2, frames: 7 };
+const CAPACITY: Size = Size { batch: 3, frames: 9 };
+
+const FAMILIES: [(&str, Check); 12] = [
+    ("convolution", |gpu| {
+        let folded = convolution::Case { fold: true, among: 3, gradient: Gradient::Add, ..convolution::Case::new([3, 3], [5, 10], [2, 7, 13]) };
+        let part = convolution::Case { first_input: 5, ..convolution::Case::new([1, 1], [33, 32], [2, 7, 13]) };
+        Ok([convolution::check(gpu, folded)?, convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..part })?].concat())
+    }),
+    ("linear", |gpu| linear::check(gpu, linear::Case { rows: 33, capacity: 40, inputs: 130, outputs: 10 })),
+    ("max_pool", |gpu| {
+        let same = pool::Case { ties: true, ..pool::Case::new(PoolShape::same([3, 3]), [2, 7, 13, 5]) };
+        pool::check_max(gpu, pool::Case { capacity: CAPACITY, ..same })
+    }),
+    ("average_pool", |gpu| pool::check_average(gpu, pool::Case::new(PoolShape::valid([2, 2]), [2, 7, 13, 5]))),
+    ("global_average_pool", |gpu| {
+        let case = global_average_pool::Case { size: SIZE, capacity: CAPACITY, mel: Some(13), channels: 33, per_slice: usize::MAX };
+        global_average_pool::check(gpu, case)
+    }),
+    ("batch_norm", |gpu| {
+        let case = batch_norm::Case { relu: true, among: 3, distribution: [-60.0, 0.5], ..batch_norm::Case::new([2, 650, 33]) };
+        batch_norm::check(gpu, case)
+    }),
+    ("relu", |gpu| elementwise::check_relu(gpu, elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13 })),
+    ("last_step", |gpu| elementwise::check_last_step(gpu, elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13 })),
+    ("standardise", |gpu| elementwise::check_standardise(gpu, elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13 })),
+    ("indrnn", |gpu| {
+        let (size, capacity) = (Size { batch: 3, frames: 64 }, Size { batch: 5, frames: 70 });
+        indrnn::check(gpu, indrnn::Case { size, capacity, hidden: 33, weights: indrnn::Weights::Mixed })
+    }),
+    ("softmax_cross_entropy", |gpu| {
+        let case = softmax_cross_entropy::Case { batch: 70, capacity: 100, classes: 10, magnitude: 40.0, broken: Some(f32::NAN) };
+        softmax_cross_entropy::check(gpu, case)
+    }),
+    ("adam", |gpu| {
+        let settings = AdamSettings { clip_norm: 5.0, clip_value: 0.1, weight_decay: 0.01, ..AdamSettings::default() };
+        adam::check(gpu, adam::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
+    }),
+];
+
+/// Tries every kernel family on `gpu`; one that fails does not keep the others from being tried.
+pub fn run(gpu: &Gpu) -> Vec<Outcome> {
+    let outcome = |(kernel, check): (&'static str, Check)| {
+        let began = Instant::now();
+        let comparisons = check(gpu);
+        Outcome { kernel, seconds: began.elapsed().as_secs_f64(), comparisons }
+    };
+    FAMILIES.into_iter().map(outcome).collect()
+}

@@ -1,0 +1,134 @@
+//! One pass over the training part, and the statistics that evaluation needs after it.
+
+use super::event::{Event, Observer, Step};
+use super::{Session, TrainError};
+use crate::dataset::{Batch, Batches};
+use crate::gpu::{Pass, Readback};
+use crate::layers::{Mode, Size};
+use std::time::Instant;
+
+/// Training batches whose statistics are averaged before evaluation.
+const RECALIBRATION_BATCHES: usize = 16;
+/// Steps after which the running statistics are trusted.
+const RECALIBRATION_STEPS: u64 = 1000;
+
+/// What an epoch came to.
+pub(super) struct EpochResult {
+    pub loss: f64,
+    pub accuracy: f64,
+    pub seconds: f64,
+    pub gpu_seconds: Option<f64>,
+    pub steps: usize,
+}
+
+/// Sums of what the steps of an epoch report.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    right: f64,
+    clips: f64,
+    not_finite: f64,
+    steps: usize,
+}
+
+impl Sums {
+    fn add(&mut self, results: &[f32]) {
+        self.loss += f64::from(results[0]);
+        self.right += f64::from(results[1]);
+        self.clips += f64::from(results[2]);
+        self.not_finite += f64::from(results[3]);
+        self.steps += 1;
+    }
+
+    /// Mean loss over the clips whose loss was finite.
+    fn loss(&self) -> f64 {
+        self.loss / (self.clips - self.not_finite).max(1.0)
+    }
+
+    fn accuracy(&self) -> f64 {
+        self.right / self.clips.max(1.0)
+    }
+}
+
+/// Trains one epoch of `batches`. Nothing is waited for until its end.
+pub(super) fn train_epoch(session: &mut Session<'_>, epoch: usize, batches: &Batches, observer: &mut dyn Observer) -> Result<EpochResult, TrainError> {
+    let network = &session.network;
+    let gpu = network.gpu();
+    let withheld = session.adam.state(gpu)?.withheld;
+    if let Some(timer) = &session.timer {
+        timer.take();
+    }
+    let start = Instant::now();
+    let mut readback = Readback::new(network.loss().results.elements());
+    let mut sums = Sums::default();
+    let mut batch = Batch::default();
+    let tell = |sums: &Sums, observer: &mut dyn Observer| {
+        let step = Step { epoch, step: sums.steps, steps: batches.len(), loss: sums.loss(), accuracy: sums.accuracy() };
+        observer.event(&Event::Step(step)).map_err(TrainError::Observer)
+    };
+    for i in 0..batches.len() {
+        batches.fill(i, &mut batch);
+        network.upload(&batch.features, &batch.labels);
+        let size = Size { batch: batch.len(), frames: batch.frames };
+        let mut pass = Pass::timed(gpu, session.timer.as_ref());
+        network.forward(&mut pass, size, Mode::Train);
+        network.backward(&mut pass, size);
+        session.adam.step(&mut pass, session.learning_rate);
+        readback.fetch(gpu, &mut pass, &network.loss().results, i as u64)?;
+        pass.submit()?;
+        readback.submitted();
+        gpu.end_step()?;
+        let arrived = readback.ready();
+        for (_, results) in &arrived {
+            sums.add(results);
+        }
+        if !arrived.is_empty() {
+            tell(&sums, observer)?;
+        }
+    }
+    for (_, results) in readback.finish(gpu)? {
+        sums.add(&results);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    tell(&sums, observer)?;
+    let withheld = session.adam.state(gpu)?.withheld - withheld;
+    if withheld as usize == batches.len() || sums.not_finite == sums.clips {
+        return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
+    }
+    if withheld > 0 {
+        let message = format!("epoch {epoch}: {withheld} of {} updates withheld, their gradients were not finite", batches.len());
+        observer.event(&Event::Warning { message }).map_err(TrainError::Observer)?;
+    }
+    let gpu_seconds = session.timer.as_ref().map(|timer| timer.take().0);
+    Ok(EpochResult { loss: sums.loss(), accuracy: sums.accuracy(), seconds, gpu_seconds, steps: sums.steps })
+}
+
+/// Runs `evaluate` with batch-norm statistics re-estimated from training batches, if the run is still so short that the
+/// running ones lag behind; the running ones are then put back.
+///
+/// The estimate is the mean over up to 16 batches, each run in training mode.
+pub(super) fn recalibrated<T>(session: &Session<'_>, batches: &Batches, evaluate: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+    if !session.config.train.bn_recalibration || session.steps >= RECALIBRATION_STEPS {
+        return evaluate();
+    }
+    let network = &session.network;
+    let gpu = network.gpu();
+    let statistics = network.parameters().statistics().whole();
+    let mut pass = Pass::new(gpu);
+    pass.copy(statistics, &session.kept_statistics, statistics.elements());
+    pass.submit()?;
+    let mut batch = Batch::default();
+    for i in 0..batches.len().min(RECALIBRATION_BATCHES) {
+        batches.fill(i, &mut batch);
+        network.upload(&batch.features, &batch.labels);
+        let mut pass = Pass::new(gpu);
+        network.forward(&mut pass, Size { batch: batch.len(), frames: batch.frames }, Mode::Recalibrate(1.0 / (i + 1) as f32));
+        pass.submit()?;
+        gpu.end_step()?;
+    }
+    let result = evaluate()?;
+    let mut pass = Pass::new(gpu);
+    pass.copy(&session.kept_statistics, statistics, statistics.elements());
+    pass.submit()?;
+    Ok(result)
+}

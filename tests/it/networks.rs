@@ -1,0 +1,168 @@
+//! Whole networks against their twins in PyTorch: `fixtures/networks/make.py` says how the numbers were made.
+
+use melgrad::config::{ModelConfig, ModelName, Readout};
+use melgrad::gpu::{Gpu, GpuOptions, Pass};
+use melgrad::layers::{Mode, Size};
+use melgrad::models::{Dimensions, Network};
+use melgrad::optim::{Adam, AdamSettings};
+use melgrad::reference::noise::Noise;
+use melgrad::train::checkpoint::NamedTensor;
+use melgrad::train::{named_tensor, weights};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Largest difference over the largest magnitude of a tensor.
+const TOLERANCE: f64 = 1e-4;
+
+struct Case {
+    file: &'static str,
+    model: ModelConfig,
+    dimensions: Dimensions,
+}
+
+fn cases() -> Vec<Case> {
+    let indrnn = |file, layers, readout| Case {
+        file,
+        model: ModelConfig { hidden: 13, layers, gamma: 2.0, readout, ..ModelConfig::new(ModelName::Indrnn) },
+        dimensions: Dimensions { batch: 4, frames: 11, mels: 7, classes: 5 },
+    };
+    vec![
+        Case {
+            file: "bbnn",
+            model: ModelConfig::new(ModelName::Bbnn),
+            dimensions: Dimensions { batch: 3, frames: 24, mels: 8, classes: 3 },
+        },
+        indrnn("indrnn_last", 3, Readout::Last),
+        indrnn("indrnn_mean", 2, Readout::Mean),
+    ]
+}
+
+fn fixture(file: &str) -> BTreeMap<String, NamedTensor> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/networks").join(format!("{file}.safetensors"));
+    let tensors = named_tensor::decode(&path, &std::fs::read(&path).unwrap()).unwrap();
+    tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect()
+}
+
+/// The weights of `fill` in `make.py`, in file layout.
+fn fill(network: &Network) {
+    let declarations = network.parameters().declarations();
+    let mut tensors = Vec::new();
+    for (n, (name, shape)) in weights::expected(declarations, 0, false).into_iter().enumerate() {
+        let count = shape.iter().product();
+        let (base, scale) = match n < declarations.parameters.len() {
+            _ if name.ends_with("running_mean") => (0.0, 0.0),
+            _ if name.ends_with("running_var") => (1.0, 0.0),
+            _ if name.ends_with("recurrent.weight") => (0.0, 1.0),
+            _ if shape.len() == 4 && shape[1..].iter().product::<usize>() > 100 => (0.0, 0.125),
+            _ if name.ends_with("bn.weight") => (1.0, 0.25),
+            _ => (0.0, 0.25),
+        };
+        let data = Noise::new(n as u64 + 1).numbers(count).into_iter().map(|v| (base + scale * v) as f32).collect();
+        tensors.push(NamedTensor { name, shape, data });
+    }
+    weights::import(network, &tensors);
+}
+
+fn upload(network: &Network) -> Size {
+    let Dimensions { batch, frames, mels, classes } = network.dimensions();
+    let features: Vec<f32> = Noise::new(1000).numbers(batch * frames * mels).into_iter().map(|v| (v * 16.0 - 32.0) as f32).collect();
+    let labels: Vec<u32> = (0..batch).map(|i| ((3 * i + 1) % classes) as u32).collect();
+    network.upload(&features, &labels);
+    Size { batch, frames }
+}
+
+fn gpu(runtime_checks: bool) -> Gpu {
+    Gpu::open(&GpuOptions { runtime_checks, ..GpuOptions::default() }).expect("the tests need a GPU adapter")
+}
+
+/// Adds a line to `misses` if `found` differs from `expected`; `floor` is the least magnitude that counts.
+fn compare(misses: &mut String, what: &str, found: &[f32], expected: &[f32], floor: f64, tolerance: f64) -> f64 {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(floor, |a, &b| a.max(f64::from(b).abs()));
+    let worst = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, f64::max) / largest;
+    if !(worst <= tolerance) {
+        let _ = writeln!(misses, "{what}: {worst:.2e} of {largest:.2e}");
+    }
+    worst
+}
+
+#[test]
+fn logits_loss_every_gradient_and_running_statistics_agree_with_pytorch() {
+    for checks in [false, true] {
+        let gpu = gpu(checks);
+        for case in cases() {
+            for most_per_slice in [usize::MAX, 2] {
+                let expected = fixture(case.file);
+                let network = Network::with_slices(&gpu, &case.model, case.dimensions, most_per_slice).unwrap();
+                fill(&network);
+                let size = upload(&network);
+                let mut pass = Pass::new(&gpu);
+                network.forward(&mut pass, size, Mode::Train);
+                network.backward(&mut pass, size);
+                pass.submit().unwrap();
+
+                let mut misses = String::new();
+                let logits: Vec<f32> = gpu.read(network.logits()).unwrap();
+                compare(&mut misses, "logits", &logits, &expected["logits"].data, 1.0, TOLERANCE);
+                let results: Vec<f32> = gpu.read(&network.loss().results).unwrap();
+                compare(&mut misses, "loss", &[results[0] / size.batch as f32], &expected["loss"].data, 1.0, TOLERANCE);
+                // A bias before a batch norm has no influence: its gradient is rounding, and is held to the others' size.
+                let gradients = weights::export_gradients(&network).unwrap();
+                let floor = 0.02;
+                let mut worst = (0.0, String::new());
+                for gradient in &gradients {
+                    let key = format!("grad.{}", gradient.name);
+                    let difference = compare(&mut misses, &key, &gradient.data, &expected[&key].data, floor, TOLERANCE);
+                    if difference > worst.0 {
+                        worst = (difference, key);
+                    }
+                }
+                for tensor in weights::export(&network, None).unwrap().iter().filter(|t| t.name.contains("running")) {
+                    let key = format!("running.{}", tensor.name);
+                    compare(&mut misses, &key, &tensor.data, &expected[&key].data, 1e-2, TOLERANCE);
+                }
+                let mut pass = Pass::new(&gpu);
+                network.forward(&mut pass, size, Mode::Evaluate);
+                pass.submit().unwrap();
+                let logits: Vec<f32> = gpu.read(network.logits()).unwrap();
+                compare(&mut misses, "evaluation logits", &logits, &expected["evaluation_logits"].data, 1.0, TOLERANCE);
+                println!("{}: worst gradient {:.1e} ({})", case.file, worst.0, worst.1);
+                assert!(misses.is_empty(), "{} (slices of {most_per_slice}, checks {checks}):\n{misses}", case.file);
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_steps_of_adam_follow_pytorch() {
+    let gpu = gpu(false);
+    for case in cases() {
+        let expected = fixture(case.file);
+        let network = Network::new(&gpu, &case.model, case.dimensions).unwrap();
+        fill(&network);
+        let size = upload(&network);
+        let adam = Adam::new(&gpu, network.parameters(), AdamSettings::default()).unwrap();
+        let mut losses = Vec::new();
+        for _ in 0..10 {
+            let mut pass = Pass::new(&gpu);
+            network.forward(&mut pass, size, Mode::Train);
+            network.backward(&mut pass, size);
+            adam.step(&mut pass, 1e-3);
+            pass.submit().unwrap();
+            losses.push(gpu.read::<f32>(&network.loss().results).unwrap()[0] / size.batch as f32);
+        }
+        let mut misses = String::new();
+        compare(&mut misses, "losses", &losses, &expected["ten_losses"].data, 1.0, 1e-3);
+        assert!(misses.is_empty(), "{}: {misses}\n{losses:?}\n{:?}", case.file, expected["ten_losses"].data);
+    }
+}
+
+#[test]
+fn bbnn_at_full_size_has_the_published_number_of_parameters() {
+    for (classes, total, trainable) in [(10, 190_826, 185_642), (5, 190_661, 185_477)] {
+        let dimensions = Dimensions { batch: 8, frames: 647, mels: 128, classes };
+        let declared = melgrad::models::declare(&ModelConfig::new(ModelName::Bbnn), dimensions).unwrap();
+        assert_eq!((declared.total(), declared.trainable()), (total, trainable));
+    }
+}
