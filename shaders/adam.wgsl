@@ -15,6 +15,8 @@ struct Size {
     beta2: f32,
     epsilon: f32,
     clip_value: f32,
+    ln_beta1: f32,
+    ln_beta2: f32,
 }
 var<immediate> size: Size;
 
@@ -24,6 +26,14 @@ var<immediate> size: Size;
 @group(0) @binding(3) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(4) var<storage, read_write> first_moment: array<f32>;
 @group(0) @binding(5) var<storage, read_write> second_moment: array<f32>;
+
+// 1 - e^z for z < 0. Near 0, where pow and exp would leave three digits of it, by its series.
+fn one_minus_exp(z: f32) -> f32 {
+    if (z < -0.5) {
+        return 1.0 - exp(z);
+    }
+    return -z * (1.0 + z / 2.0 * (1.0 + z / 3.0 * (1.0 + z / 4.0 * (1.0 + z / 5.0 * (1.0 + z / 6.0 * (1.0 + z / 7.0))))));
+}
 
 @compute @workgroup_size(64)
 fn step(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -40,8 +50,8 @@ fn step(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     first_moment[i] = m;
     second_moment[i] = v;
     let steps = control[4];
-    let correction1 = 1.0 - pow(size.beta1, steps);
-    let correction2 = 1.0 - pow(size.beta2, steps);
+    let correction1 = one_minus_exp(size.ln_beta1 * steps);
+    let correction2 = one_minus_exp(size.ln_beta2 * steps);
     var p = parameters[i] * (1.0 - size.learning_rate * traits[i].x);
     p -= size.learning_rate / correction1 * m / (sqrt(v / correction2) + size.epsilon);
     if (traits[i].y > 0.0) {

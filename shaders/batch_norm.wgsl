@@ -9,12 +9,13 @@
 // Ioffe & Szegedy 2015; the running variance is unbiased as in PyTorch.
 //
 // Decomposition: sums over rows are made per chunk of CHUNK rows by one workgroup (LANES channels wide, 64 / LANES rows
-// at a time), then one invocation per channel adds the chunks in order. Sums are of differences from the first row, so
-// that a large mean costs no digits.
+// at a time), then one invocation per channel adds the chunks in order. Sums are of differences from the mean of a few
+// rows, so that a large mean costs no digits; one row would not do, being perhaps the corner of an image.
 
 const CHANNELS: u32 = 32u;
 const LANES: u32 = 32u;
 const CHUNK: u32 = 512u;
+const PIVOT_ROWS: u32 = 16u;
 // A row of x has X_STRIDE channels, of which X_FIRST .. are these; likewise y, dy and dx.
 const X_STRIDE: u32 = 32u;
 const X_FIRST: u32 = 0u;
@@ -41,11 +42,13 @@ struct Size {
     first_chunk: u32,
     chunks: u32,
     momentum: f32,
+    // Rows of `pivot`.
+    pivot_rows: u32,
 }
 var<immediate> size: Size;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-// The first row of the batch: x itself, or its first slice.
+// x itself, or its first slice.
 @group(0) @binding(1) var<storage, read> pivot: array<f32>;
 @group(0) @binding(2) var<storage, read_write> partial_sums: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> chunk_sums: array<vec2<f32>>;
@@ -82,16 +85,26 @@ fn store_chunk(chunk: u32, channel: u32, lane: u32, sums: vec2<f32>) {
     }
 }
 
+// The mean of PIVOT_ROWS rows; they lie an odd distance apart, lest all be the edge of an image.
+fn centre(channel: u32) -> f32 {
+    let apart = (size.pivot_rows / PIVOT_ROWS) | 1u;
+    var sum = 0.0;
+    for (var i = 0u; i < PIVOT_ROWS; i += 1u) {
+        sum += pivot[((i * apart) % size.pivot_rows) * X_STRIDE + X_FIRST + channel];
+    }
+    return sum / f32(PIVOT_ROWS);
+}
+
 // Groups: x = chunks, y = tiles of LANES channels.
 @compute @workgroup_size(64)
 fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let channel = group.y * LANES + lane % LANES;
     var sums = vec2<f32>(0.0);
     if (channel < CHANNELS && lane / LANES < 64u / LANES) {
-        let centre = pivot[X_FIRST + channel];
+        let middle = centre(channel);
         let end = min(size.rows, (group.x + 1u) * CHUNK);
         for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
-            let d = x[row * X_STRIDE + X_FIRST + channel] - centre;
+            let d = x[row * X_STRIDE + X_FIRST + channel] - middle;
             sums += vec2<f32>(d, d * d);
         }
     }
@@ -111,7 +124,7 @@ fn finish_statistics(@builtin(global_invocation_id) id: vec3<u32>) {
     let n = f32(size.all_rows);
     let offset = total.x / n;
     let variance = max(0.0, total.y / n - offset * offset);
-    statistics[STATISTICS_FIRST + channel] = vec2<f32>(pivot[X_FIRST + channel] + offset, 1.0 / sqrt(variance + EPSILON));
+    statistics[STATISTICS_FIRST + channel] = vec2<f32>(centre(channel) + offset, 1.0 / sqrt(variance + EPSILON));
 }
 
 // Scale and shift of z = x * scale + shift; in training also moves the running statistics.

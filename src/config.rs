@@ -45,8 +45,9 @@ fn invalid<T>(name: &'static str, value: impl ToString, remedy: impl Into<String
 }
 
 /// How a mel filter bank is scaled (librosa's `norm`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
 pub enum MelNorm {
     /// Each triangle has unit area: its peak is `2 / (upper - lower)` in hertz.
     #[default]
@@ -56,8 +57,9 @@ pub enum MelNorm {
 }
 
 /// How audio is extended at its ends when frames are centred (numpy's `pad` modes).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
 pub enum PadMode {
     /// Zeros: librosa's default since 0.10.
     #[default]

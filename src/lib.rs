@@ -1,9 +1,14 @@
 //! melgrad
 
+pub mod audio;
+pub mod cli;
 pub mod config;
+pub mod dataset;
+pub mod features;
 pub mod gpu;
 pub mod layers;
 pub mod models;
 pub mod optim;
 pub mod reference;
+pub mod report;
 pub mod train;

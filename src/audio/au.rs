@@ -36,12 +36,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Waveform, AudioError> {
     Ok(Waveform { samples, sample_rate: rate })
 }
 
-fn mix(frame: &[u8], width: usize, channels: usize, sample: fn(&[u8]) -> f32) -> f32 {
+fn mix(frame: &[u8], width: usize, channels: usize, sample: Read) -> f32 {
     if channels == 1 { sample(frame) } else { frame.chunks_exact(width).map(sample).sum::<f32>() / channels as f32 }
 }
 
+/// Reads one sample from its bytes.
+type Read = fn(&[u8]) -> f32;
+
 /// Bytes per sample and how one is read.
-fn encoding_of(code: u32) -> Result<(usize, fn(&[u8]) -> f32), AudioError> {
+fn encoding_of(code: u32) -> Result<(usize, Read), AudioError> {
     Ok(match code {
         1 => (1, |b| mu_law(b[0])),
         2 => (1, |b| f32::from(b[0] as i8) / 128.0),
@@ -60,7 +63,7 @@ fn encoding_of(code: u32) -> Result<(usize, fn(&[u8]) -> f32), AudioError> {
 fn mu_law(code: u8) -> f32 {
     let code = !code;
     let exponent = (code >> 4) & 7;
-    let magnitude = ((i32::from(code & 15) << 3) + 0x84 << exponent) - 0x84;
+    let magnitude = (((i32::from(code & 15) << 3) + 0x84) << exponent) - 0x84;
     (if code & 0x80 != 0 { -magnitude } else { magnitude }) as f32 / 32_768.0
 }
 

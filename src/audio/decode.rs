@@ -104,12 +104,16 @@ fn run(bytes: Vec<u8>, container: Container, plan: Plan) -> Result<Decoded, Audi
             }
         }
     }
-    let rate = match mix.rate {
-        Some(rate) => plausible_rate(rate)?,
-        None if cut || plan.cut => return Err(AudioError::Truncated { seconds: 0.0, promised: plan.promised }),
-        None if lost > 0 || patience == 0 => return Err(AudioError::Damaged { reason: "none of it could be decoded".into() }),
-        None => return Err(AudioError::Empty),
+    let Some(rate) = mix.rate else {
+        let promised = plan.promised.or(seconds_stated(&track, promised));
+        return Err(match promised {
+            _ if cut || plan.cut => AudioError::Truncated { seconds: 0.0, promised },
+            _ if lost > 0 || patience == 0 => AudioError::Damaged { reason: "none of it could be decoded".into() },
+            Some(seconds) if seconds > 0.0 => AudioError::Truncated { seconds: 0.0, promised },
+            _ => AudioError::Empty,
+        });
     };
+    let rate = plausible_rate(rate)?;
     Ok(Decoded { samples: mix.samples, rate, lost, cut, promised })
 }
 
@@ -129,8 +133,13 @@ fn open(format: &dyn FormatReader, plan: Plan) -> Result<(Track, Box<dyn AudioDe
     Ok((track.clone(), decoder))
 }
 
+fn seconds_stated(track: &Track, frames: Option<u64>) -> Option<f64> {
+    let rate = track.codec_params.as_ref()?.audio()?.sample_rate?;
+    Some(frames? as f64 / f64::from(rate))
+}
+
 fn codec_name(plan: Plan) -> String {
-    match &plan.codec {
+    match plan.codec.as_ref().map(|name| name.as_slice()) {
         None => "its audio codec".into(),
         Some(b"Opus") => "Opus in mp4".into(),
         Some(b"ac-3" | b"ec-3" | b"ac-4") => "Dolby Digital in mp4".into(),

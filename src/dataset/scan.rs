@@ -23,12 +23,19 @@ pub(super) fn scan(root: &Path) -> Result<Listing, DatasetError> {
         classes.push(folder.clone());
     }
     let loose = top.files.len();
+    let own_manifest: Vec<_> = classes.iter().filter(|folder| folder.join("manifest.csv").is_file()).collect();
     let hint = if classes.len() < 2 { hint(&classes, loose)? } else { String::new() };
     let mut warnings = Vec::new();
     if loose > 0 {
         warnings.push(format!(
             "{loose} audio files lie directly in {} and belong to no class; put them into a class folder to use them",
             root.display()
+        ));
+    }
+    if let Some(folder) = own_manifest.first() {
+        warnings.push(format!(
+            "{} holds a manifest.csv, yet is taken for a class here; give that folder to use its manifest",
+            folder.display()
         ));
     }
     Ok(Listing { source: root.into(), root: Root::Folder(root.into()), entries, split_given: false, warnings, hint })

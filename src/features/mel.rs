@@ -137,7 +137,7 @@ pub(super) fn to_decibels(power: &mut [f32], top_db: f32) -> Option<usize> {
 /// `x = 2^e m` with `m` in `[sqrt(1/2), sqrt(2))`; the polynomial of `ln m` is that of Cephes' `logf`.
 fn decibels(x: f32) -> f32 {
     const ROOT_HALF: u32 = 0x3f35_04f3;
-    const PER_OCTAVE: f32 = 3.010_299_9;
+    const PER_OCTAVE: f32 = 3.010_3;
     const PER_NEPER: f32 = 4.342_944_8;
     const COEFFICIENTS: [f32; 9] = [
         7.037_683_6e-2,

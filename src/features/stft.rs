@@ -39,7 +39,7 @@ impl Stft {
         let n = config.n_fft;
         let turn = |index: usize| TAU * index as f64 / n as f64;
         Self {
-            fft: FftPlanner::new().plan_fft_forward(if n % 2 == 0 { n / 2 } else { n }),
+            fft: FftPlanner::new().plan_fft_forward(if n.is_multiple_of(2) { n / 2 } else { n }),
             // Periodic: the period has one more point than a symmetric window of this length.
             window: (0..n).map(|index| 0.5 * (0.5 - 0.5 * turn(index).cos())).collect(),
             twiddles: (0..=n / 4).map(|bin| Complex::new(-turn(bin).sin(), -turn(bin).cos())).collect(),
@@ -80,7 +80,7 @@ impl Stft {
     pub(super) fn power<'a>(&self, samples: &[f32], frame: usize, work: &'a mut Workspace) -> &'a [f32] {
         let Workspace { input, spectrum, scratch, edge, power } = work;
         let frame = self.frame(samples, frame, edge);
-        if self.n_fft() % 2 == 0 {
+        if self.n_fft().is_multiple_of(2) {
             let pairs = frame.as_chunks::<2>().0.iter().zip(self.window.as_chunks::<2>().0);
             for (z, ([x, y], [v, w])) in input.iter_mut().zip(pairs) {
                 *z = Complex::new(v * f64::from(*x), w * f64::from(*y));
@@ -146,7 +146,7 @@ fn unfold(z: &[Complex<f64>], twiddles: &[Complex<f64>], power: &mut [f32]) {
         *high = (even - turned).norm_sqr() as f32;
     }
     // Of an even number of points the middle one has no partner.
-    if half % 2 == 0 {
+    if half.is_multiple_of(2) {
         power[half / 2] = (4.0 * z[half / 2].norm_sqr()) as f32;
     }
 }

@@ -6,6 +6,10 @@ use super::shader::Kernels;
 use super::{Element, GpuError, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// How long a callback may take to be called once the device is idle.
+pub(super) const CALLBACK_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
@@ -143,7 +147,8 @@ impl Gpu {
         });
         self.wait()?;
         let failed = |message: String| GpuError::Validation { label: tensor.label().into(), message };
-        match receiver.try_recv() {
+        // A thread that shares the device may have taken the callback over: it is then about to be called.
+        match receiver.recv_timeout(CALLBACK_LIMIT) {
             Ok(Ok(())) => {}
             other => return Err(failed(format!("reading back failed: {other:?}"))),
         }

@@ -1,7 +1,10 @@
 //! Small results that come back without anyone waiting for them.
 
+use super::device::CALLBACK_LIMIT;
 use super::{Gpu, GpuError, Pass, Tensor};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// A ring of mapped buffers: [`Readback::fetch`] records a copy, [`Readback::ready`] hands out what has arrived.
 pub struct Readback {
@@ -9,7 +12,7 @@ pub struct Readback {
     free: Arc<Mutex<Vec<wgpu::Buffer>>>,
     arrived: Arc<Mutex<Vec<(u64, Vec<f32>)>>>,
     recorded: Vec<(u64, wgpu::Buffer)>,
-    in_flight: Arc<std::sync::atomic::AtomicUsize>,
+    in_flight: Arc<AtomicUsize>,
 }
 
 impl Readback {
@@ -37,7 +40,7 @@ impl Readback {
     pub fn submitted(&mut self) {
         for (tag, buffer) in self.recorded.drain(..) {
             let (free, arrived, in_flight, mapped) = (self.free.clone(), self.arrived.clone(), self.in_flight.clone(), buffer.clone());
-            in_flight.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+            in_flight.fetch_add(1, Ordering::AcqRel);
             buffer.map_async(wgpu::MapMode::Read, .., move |outcome| {
                 if outcome.is_ok() {
                     if let Ok(view) = mapped.get_mapped_range(..) {
@@ -47,7 +50,7 @@ impl Readback {
                     mapped.unmap();
                     free.lock().unwrap_or_else(PoisonError::into_inner).push(mapped);
                 }
-                in_flight.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+                in_flight.fetch_sub(1, Ordering::AcqRel);
             });
         }
     }
@@ -60,11 +63,16 @@ impl Readback {
     /// Waits for the rest and hands it out, by tag.
     pub fn finish(&self, gpu: &Gpu) -> Result<Vec<(u64, Vec<f32>)>, GpuError> {
         gpu.wait()?;
+        // A thread that shares the device may have taken callbacks over: they are then about to be called.
+        let waited = Instant::now();
+        while self.in_flight.load(Ordering::Acquire) > 0 {
+            if waited.elapsed() > CALLBACK_LIMIT {
+                return Err(GpuError::DeviceLost { message: "a result never arrived".into() });
+            }
+            std::thread::yield_now();
+        }
         let mut results = self.ready();
         results.sort_by_key(|(tag, _)| *tag);
-        if self.in_flight.load(std::sync::atomic::Ordering::Acquire) > 0 {
-            return Err(GpuError::DeviceLost { message: "a result never arrived".into() });
-        }
         Ok(results)
     }
 }

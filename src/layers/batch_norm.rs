@@ -24,14 +24,15 @@ pub(super) fn scratch(rows: usize, channels: usize, slices: Slices) -> usize {
 fn reduce(pass: &mut Pass<'_>, partial: &[Dispatch], finish: &Dispatch, slices: Slices, channels: usize, batch: usize, sample_rows: usize) {
     let mut first_chunk = 0;
     let all_rows = (batch * sample_rows) as u32;
+    let pivot_rows = (batch.min(slices.per()) * sample_rows) as u32;
     for (slice, samples) in slices.active(batch) {
         let rows = samples * sample_rows;
         let chunks = rows.div_ceil(CHUNK);
         let grid = Grid::plane(chunks, channels.div_ceil(lanes(channels)));
-        pass.run(&partial[slice], grid, &[rows as u32, all_rows, first_chunk as u32, 0, 0], rows * channels * 2);
+        pass.run(&partial[slice], grid, &[rows as u32, all_rows, first_chunk as u32, 0, 0, pivot_rows], rows * channels * 2);
         first_chunk += chunks;
     }
-    pass.run(finish, Grid::threads(channels, 64), &[0, all_rows, 0, first_chunk as u32, 0], channels * first_chunk);
+    pass.run(finish, Grid::threads(channels, 64), &[0, all_rows, 0, first_chunk as u32, 0, pivot_rows], channels * first_chunk);
 }
 
 /// Mean and inverse deviation of every channel of a map, over the whole batch.
@@ -53,7 +54,7 @@ impl ChannelStatistics {
             ("STATISTICS_FIRST", first.into()),
             ("EPSILON", epsilon.into()),
         ];
-        let pivot = x.tensor.view(0, &[x.stride]);
+        let pivot = x.slice(&(0..slices.per()));
         let partial = slices
             .ranges()
             .map(|samples| {
@@ -131,7 +132,7 @@ impl BatchNorm {
             Mode::Recalibrate(share) => (&self.train, share),
             Mode::Evaluate => (&self.evaluate, 0.0),
         };
-        pass.run(dispatch, Grid::threads(self.channels, 64), &[0, rows as u32, 0, 0, momentum.to_bits()], 8 * self.channels);
+        pass.run(dispatch, Grid::threads(self.channels, 64), &[0, rows as u32, 0, 0, momentum.to_bits(), 0], 8 * self.channels);
     }
 }
 
@@ -169,7 +170,7 @@ impl Normalise {
 fn elementwise(pass: &mut Pass<'_>, dispatches: &[Dispatch], slices: Slices, channels: usize, batch: usize, sample_rows: usize) {
     for (slice, samples) in slices.active(batch) {
         let rows = samples * sample_rows;
-        let immediates = [rows as u32, (batch * sample_rows) as u32, 0, 0, 0];
+        let immediates = [rows as u32, (batch * sample_rows) as u32, 0, 0, 0, 0];
         pass.run(&dispatches[slice], Grid::threads(rows * channels, 64), &immediates, 4 * rows * channels);
     }
 }

@@ -38,6 +38,11 @@ impl Slices {
         self.capacity
     }
 
+    /// Most samples of a slice.
+    pub fn per(self) -> usize {
+        self.per
+    }
+
     /// Number of slices of a full batch.
     pub fn count(self) -> usize {
         self.capacity.div_ceil(self.per)

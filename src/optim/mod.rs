@@ -90,7 +90,8 @@ impl Adam {
         let AdamSettings { beta1, beta2, epsilon, clip_norm, clip_value, .. } = self.settings;
         pass.run(&self.partial_norm, Grid::linear(NORM_GROUPS), &[], self.elements);
         pass.run(&self.finish_norm, Grid::linear(1), &[clip_norm.to_bits()], NORM_GROUPS * 64);
-        let immediates = [learning_rate, beta1, beta2, epsilon, clip_value].map(f32::to_bits);
+        let ln = |beta: f32| f64::from(beta).ln() as f32;
+        let immediates = [learning_rate, beta1, beta2, epsilon, clip_value, ln(beta1), ln(beta2)].map(f32::to_bits);
         pass.run(&self.step, Grid::threads(self.elements, 64), &immediates, 20 * self.elements);
     }
 

@@ -19,11 +19,10 @@ impl Bar {
     /// A bar on `target`. Its colour goes away with `NO_COLOR`.
     pub fn new(target: ProgressDrawTarget) -> Self {
         // The words first: a narrow terminal cuts off the bar.
-        let style =
-            ProgressStyle::with_template("{msg}  {wide_bar:.cyan/dim}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{msg}  {wide_bar:.cyan/dim}").unwrap_or_else(|_| ProgressStyle::default_bar());
         // A run that fails leaves the bar where it was, and the error stands below it.
         let bar = ProgressBar::with_draw_target(Some(1), target)
-            .with_style(style.progress_chars("━╸━"))
+            .with_style(style.progress_chars("█▌░"))
             .with_finish(ProgressFinish::Abandon);
         Self { bar, epochs: 0, val_accuracy: None, time_left: TimeLeft::new(0) }
     }
@@ -39,8 +38,10 @@ impl Bar {
             }
             Event::Step(step) => {
                 self.time_left.step(step.epoch, step.step as f64 / step.steps.max(1) as f64, now);
-                self.bar.set_length((self.epochs * step.steps) as u64);
-                self.bar.set_position((step.epoch.saturating_sub(1) * step.steps + step.step) as u64);
+                self.bar.update(|bar| {
+                    bar.set_len((self.epochs * step.steps) as u64);
+                    bar.set_pos((step.epoch.saturating_sub(1) * step.steps + step.step) as u64);
+                });
                 self.bar.set_message(self.message(step));
             }
             Event::Epoch(metrics) => {
@@ -64,7 +65,8 @@ impl Bar {
 
     fn message(&self, step: &Step) -> String {
         let val = self.val_accuracy.map(|accuracy| format!("  val {:>6}", words::percent(accuracy))).unwrap_or_default();
-        format!("epoch {}/{}  {}{val}{}", step.epoch, self.epochs, words::step(step), words::left(self.time_left.left()))
+        let left = self.time_left.left().map(|time| format!("  {} left", words::rough(time))).unwrap_or_default();
+        format!("epoch {}/{}  {}{val}{left}", step.epoch, self.epochs, words::step(step))
     }
 }
 

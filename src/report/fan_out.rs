@@ -24,6 +24,10 @@ impl<'a> FanOut<'a> {
 impl Observer for FanOut<'_> {
     /// All hear the event, even where one before them failed; the first failure is returned.
     fn event(&mut self, event: &Event) -> std::io::Result<()> {
-        self.observers.iter_mut().map(|observer| observer.event(event)).fold(Ok(()), |first, this| first.and(this))
+        let mut outcome = Ok(());
+        for observer in &mut self.observers {
+            outcome = outcome.and(observer.event(event));
+        }
+        outcome
     }
 }

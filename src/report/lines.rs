@@ -35,13 +35,13 @@ impl<W: Write> Lines<W> {
             Event::Step(step) => {
                 self.time_left.step(step.epoch, step.step as f64 / step.steps.max(1) as f64, now);
                 if self.last_line.is_none_or(|last| now.saturating_duration_since(last) >= WITHIN_EPOCH) {
-                    let [head, text, left] = [self.head(step.epoch), words::step(step), words::left(self.time_left.left())];
+                    let [head, text, left] = [self.head(step.epoch), words::step(step), self.left()];
                     self.line(&format!("{head}  {text}  step {}/{}{left}", step.step, step.steps), now);
                 }
             }
             Event::Epoch(metrics) => {
                 self.time_left.epoch_over(metrics.epoch, now);
-                let [head, text, left] = [self.head(metrics.epoch), words::epoch(metrics), words::left(self.time_left.left())];
+                let [head, text, left] = [self.head(metrics.epoch), words::epoch(metrics), self.left()];
                 self.line(&format!("{head}  {text}  {}{left}", words::seconds(metrics.epoch_seconds)), now);
             }
             Event::Warning { message } => self.line(&format!("warning: {message}"), now),
@@ -54,6 +54,11 @@ impl<W: Write> Lines<W> {
     fn head(&self, epoch: usize) -> String {
         let epochs = self.epochs.to_string();
         format!("epoch {epoch:>width$}/{epochs}", width = epochs.len())
+    }
+
+    /// `  about 12 min left`, or nothing.
+    fn left(&self) -> String {
+        self.time_left.left().map(|time| format!("  about {} left", words::rough(time))).unwrap_or_default()
     }
 
     fn line(&mut self, text: &str, now: Instant) {

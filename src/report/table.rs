@@ -1,7 +1,6 @@
 //! Tables for people: aligned columns without frames.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement};
-use std::io::IsTerminal;
 
 /// Which way a column leans, and its heading.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +59,7 @@ fn aligned<T: ToString>(alignment: &[CellAlignment], cells: impl IntoIterator<It
 
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let width = std::io::stdout().is_terminal().then(|| self.table.width()).flatten();
-        f.write_str(&self.render(width))
+        // A table that has not been told to ignore terminals knows the width of standard output, if that is one.
+        f.write_str(&self.render(comfy_table::Table::new().width()))
     }
 }

@@ -1,7 +1,6 @@
 //! Numbers as people read them, and the summary of a run in words.
 
 use crate::train::event::{EpochMetrics, Started, Step, Summary};
-use std::fmt::Write;
 use std::time::Duration;
 
 /// With fewer test groups than this an accuracy says little of other music, whatever its interval.
@@ -17,7 +16,7 @@ pub fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -45,34 +44,32 @@ pub fn seconds(seconds: f64) -> String {
     format!("{seconds:.decimals$} s")
 }
 
-/// A time that is guessed, in its two largest units: `40 s`, `12 min`, `3 h 20 min`, `2 d 5 h`.
+/// A time that is guessed, coarsely, at least `1 s`: `40 s`, `12 min`, `3 h 20 min`, `2 d 5 h`.
 pub fn rough(time: Duration) -> String {
     let minutes = (time.as_secs_f64() / 60.0).round() as u64;
     match (time.as_secs_f64().round() as u64, minutes / 60) {
-        (seconds @ 0..60, _) => format!("{seconds} s"),
+        (seconds @ 0..60, _) => format!("{} s", seconds.max(1)),
         (_, 0) => format!("{minutes} min"),
         (_, hours @ 1..24) => format!("{hours} h {} min", minutes % 60),
         (_, hours) => format!("{} d {} h", hours / 24, hours % 24),
     }
 }
 
-/// What is about to happen, in three lines.
+/// What is about to happen, in four lines.
 pub fn opening(started: &Started) -> String {
-    let [train, valid, test] = started.clips;
-    format!(
-        "{} with {} trained parameters on {}\n{} to train on, {} to validate, {} to test, {}; up to {} in batches of {} x {} frames\nwriting {}",
-        started.model,
-        thousands(started.trainable_parameters),
-        started.adapter,
-        count(train, "clip"),
-        thousands(valid),
-        thousands(test),
-        count(started.classes.len(), "class"),
-        count(started.epochs, "epoch"),
-        started.batch_size,
-        started.frames,
-        started.run.display(),
-    )
+    let Started { run, model, trainable_parameters, epochs, batch_size, frames, clips, classes, adapter, .. } = started;
+    let [train, valid, test] = clips.map(thousands);
+    [
+        format!(
+            "{model}: {} trained parameters, up to {} in batches of {batch_size} x {frames} frames",
+            thousands(*trainable_parameters),
+            count(*epochs, "epoch")
+        ),
+        format!("data: {train} clips to train on, {valid} to validate, {test} to test; {}", count(classes.len(), "class")),
+        format!("adapter: {adapter}"),
+        format!("run: {}", run.display()),
+    ]
+    .join("\n")
 }
 
 /// `loss 1.2345  accuracy  45.1%`: an epoch so far, of one width.
@@ -93,43 +90,25 @@ fn losses(part: &str, loss: f64, accuracy: f64) -> String {
     format!("{part}loss {loss:.4}  {part}accuracy {:>6}", percent(accuracy))
 }
 
-/// `  about 12 min left`, or nothing.
-pub fn left(time: Option<Duration>) -> String {
-    time.map(|time| format!("  about {} left", rough(time.max(Duration::from_secs(1))))).unwrap_or_default()
-}
-
 /// How a run ended: what was trained, what it is worth and how far that can be trusted, where it lies.
 pub fn summary(summary: &Summary) -> String {
-    let mut text = format!(
-        "Trained {} for {}, {} each; the weights kept are those after epoch {}.\n",
-        summary.model,
-        count(summary.epochs, "epoch"),
-        seconds(summary.epoch_seconds_median),
-        summary.best_epoch
+    let Summary { model, epochs, best_epoch, test_accuracy, .. } = summary;
+    let [epochs, each] = [count(*epochs, "epoch"), seconds(summary.epoch_seconds_median)];
+    let mut lines = vec![format!("Trained {model} for {epochs}, {each} each; kept the weights of epoch {best_epoch}.")];
+    lines.extend(summary.val_accuracy.map(|accuracy| format!("Validation accuracy {}.", percent(accuracy))));
+    lines.push(match (test_accuracy.map(percent), summary.test_accuracy_ci95.map(|ends| ends.map(percent))) {
+        (Some(accuracy), Some([low, high])) => format!("Test accuracy {accuracy}, 95% interval {low} to {high}."),
+        (Some(accuracy), None) => format!("Test accuracy {accuracy}, with no interval."),
+        (None, _) => "There is no test part: how it does on music that played no part in training is not known.".into(),
+    });
+    lines.extend(
+        summary.majority_baseline.map(|accuracy| format!("Always naming the largest class gives {}.", percent(accuracy))),
     );
-    if let Some(accuracy) = summary.val_accuracy {
-        let _ = writeln!(text, "Validation accuracy {}.", percent(accuracy));
-    }
-    let _ = match summary.test_accuracy {
-        Some(accuracy) => writeln!(text, "Test accuracy {}{}.", percent(accuracy), against(summary)),
-        None => writeln!(text, "There is no test part, so how it does on music that it has not seen is not known."),
-    };
-    if let Some(groups) = summary.test_groups.filter(|&groups| groups < FEWEST_GROUPS) {
-        let _ = writeln!(text, "Warning: {} in the test part: too few groups to tell how good that is.", count(groups, "group"));
-    }
-    let _ = write!(text, "The run is in {}.", summary.run.display());
-    text
-}
-
-/// What the test accuracy must be read beside.
-fn against(summary: &Summary) -> String {
-    let interval = match summary.test_accuracy_ci95 {
-        Some([low, high]) => format!(", 95% interval {} to {}", percent(low), percent(high)),
-        None => ", with no interval".into(),
-    };
-    let baseline = match summary.majority_baseline {
-        Some(accuracy) => format!("; always naming the largest class gives {}", percent(accuracy)),
-        None => String::new(),
-    };
-    interval + &baseline
+    lines.extend(
+        summary.test_groups.filter(|&groups| groups < FEWEST_GROUPS).map(|groups| {
+            format!("Warning: {} in the test part: too few groups to tell how good that is.", count(groups, "group"))
+        }),
+    );
+    lines.push(format!("The run is in {}.", summary.run.display()));
+    lines.join("\n")
 }

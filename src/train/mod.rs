@@ -2,27 +2,62 @@
 
 pub mod checkpoint;
 mod early_stop;
-//mod epoch;
-//pub mod evaluate;
+mod epoch;
+pub mod environment;
+pub mod evaluate;
 pub mod event;
 pub mod metrics;
 pub mod named_tensor;
 pub mod permute;
 pub mod predictions;
-//mod run;
-//pub mod run_directory;
+mod run;
+pub mod run_directory;
 pub mod weights;
 
 pub use early_stop::EarlyStop;
-//use run::Session;
-//pub use run::{evaluate_part, predict_part, train, write_evaluation};
+use run::Session;
+pub use run::{evaluate_part, predict_part, train, write_evaluation};
 
-//use crate::dataset::DatasetError;
-use crate::gpu::Gpu;
-//use crate::models::BuildError;
-//use checkpoint::CheckpointError;
-//use predictions::PredictionsError;
-//use run_directory::RunDirectoryError;
+use crate::dataset::DatasetError;
+use crate::gpu::{Gpu, GpuError};
+use crate::models::BuildError;
+use checkpoint::CheckpointError;
+use predictions::PredictionsError;
+use run_directory::RunDirectoryError;
+
+/// What can end a run.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The device.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The network.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The data or a table about it.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Predictions that cannot be evaluated or written.
+    #[error(transparent)]
+    Predictions(#[from] PredictionsError),
+    /// The run directory.
+    #[error(transparent)]
+    RunDirectory(#[from] RunDirectoryError),
+    /// A listener could not write.
+    #[error("the run's records cannot be written: {0}")]
+    Observer(std::io::Error),
+    /// Nothing but infinities.
+    #[error("training diverged in epoch {epoch}: every gradient was infinite or not a number; use a smaller --learning-rate than {learning_rate}, or --clip-norm 1")]
+    Diverged {
+        /// From 1.
+        epoch: usize,
+        /// Adam's step size.
+        learning_rate: f32,
+    },
+}
 
 /// The adapter, its backend and driver, as tables and files name it.
 pub fn adapter_words(gpu: &Gpu) -> String {

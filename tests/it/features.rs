@@ -101,7 +101,12 @@ fn frames_are_those_that_the_configuration_announces() {
             let frames = transform.compute(&noise(samples, 5)).map_or(0, |features| features.frames);
             // An odd window covers one sample more than its centring adds, so librosa misses a frame at exact multiples.
             let odd = case.features.n_fft % 2 == 1 && samples % case.features.hop_length == 0;
-            assert_eq!(frames + usize::from(odd && case.features.center), case.features.frames(samples), "{} {samples}", case.name);
+            assert_eq!(
+                frames + usize::from(odd && case.features.center),
+                case.features.frames(samples),
+                "{} {samples}",
+                case.name
+            );
         }
     }
 }
@@ -159,7 +164,7 @@ fn npy_of_another_kind_is_refused_by_name() {
     check(&npy("'<f4'", "False", "(4611686018427387904, 4)", &data), "cut off");
     check(&npy("'<f4'", "False", "(1, 2)", &[f32::NAN.to_le_bytes(); 2].concat()), "NaN");
     check(b"RIFF", "does not begin");
-    check(&[&b"\x93NUMPY\x01\x00\xff\xff"[..], &[b'('; 70_000]].concat(), "header");
+    check(&[&b"\x93NUMPY\x01\x00\xff\xff"[..], &[b'('; 70_000]].concat(), "lacks");
     assert_eq!(read_npy_bytes(&npy("'<f8'", "False", "(1, 2)", &[1.5_f64.to_le_bytes(); 2].concat())).unwrap().data, [1.5, 1.5]);
 }
 

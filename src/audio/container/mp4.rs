@@ -5,21 +5,20 @@ use super::{Plan, be32, be64};
 pub(super) fn inspect(bytes: &[u8]) -> Plan {
     let mut plan = Plan::default();
     let mut seen_moov = false;
-    let mut end = 0;
     for item in Boxes(bytes) {
-        end = item.end;
+        plan.cut |= !item.whole;
         if item.name == *b"moov" {
             seen_moov = true;
             audio_track(item.body, &mut plan);
         }
     }
-    plan.cut = end > bytes.len() || !seen_moov;
+    plan.cut |= !seen_moov;
     plan
 }
 
 /// The codec, and the one edit that encoders write: skip their delay, keep the length of the music.
 fn audio_track(moov: &[u8], plan: &mut Plan) {
-    let movie_scale = child(moov, b"mvhd").and_then(|mvhd| scale(mvhd));
+    let movie_scale = child(moov, b"mvhd").and_then(scale);
     let audio = Boxes(moov).filter(|item| item.name == *b"trak").map(|item| item.body).find(|trak| {
         let handler = child(trak, b"mdia").and_then(|mdia| child(mdia, b"hdlr"));
         handler.is_some_and(|hdlr| hdlr.get(8..12) == Some(b"soun"))
@@ -27,7 +26,13 @@ fn audio_track(moov: &[u8], plan: &mut Plan) {
     let Some(trak) = audio else { return };
     let description = ["mdia", "minf", "stbl", "stsd"].iter().try_fold(trak, |parent, name| child(parent, name.as_bytes()));
     plan.codec = description.and_then(|stsd| super::take(stsd, 12));
-    let media_scale = child(trak, b"mdia").and_then(|mdia| child(mdia, b"mdhd")).and_then(|mdhd| scale(mdhd));
+    let Some(mdhd) = child(trak, b"mdia").and_then(|mdia| child(mdia, b"mdhd")) else { return };
+    let media_scale = scale(mdhd);
+    if let (Some(ticks), Some(scale)) = (length(mdhd), media_scale) {
+        plan.promised = Some(ticks as f64 / scale);
+        // The last packet may be counted whole: AAC packets have 1024 samples, 2048 with spectral band replication.
+        plan.tolerance = 2048.0 / scale;
+    }
     let elst = child(trak, b"edts").and_then(|edts| child(edts, b"elst"));
     let (Some(movie_scale), Some(media_scale), Some(elst)) = (movie_scale, media_scale, elst) else { return };
     if be32(elst, 4) != Some(1) {
@@ -50,6 +55,12 @@ fn scale(header: &[u8]) -> Option<f64> {
     (ticks > 0).then_some(ticks as f64)
 }
 
+/// Ticks that an `mdhd` box promises; 0 and all ones mean that the writer did not know.
+fn length(mdhd: &[u8]) -> Option<u64> {
+    let ticks = if mdhd.first() == Some(&1) { be64(mdhd, 24) } else { be32(mdhd, 16).map(|ticks| ticks as u64) }?;
+    (ticks > 0 && ticks < u64::from(u32::MAX)).then_some(ticks)
+}
+
 fn child<'a>(parent: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Boxes(parent).find(|item| item.name == name).map(|item| item.body)
 }
@@ -57,8 +68,8 @@ fn child<'a>(parent: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 struct Item<'a> {
     name: [u8; 4],
     body: &'a [u8],
-    /// Where it ends by its own account, from the start of all boxes.
-    end: usize,
+    /// Whether all of it is there.
+    whole: bool,
 }
 
 /// The boxes that lie side by side in a body; the bodies are cut where the bytes end.
@@ -81,6 +92,6 @@ impl<'a> Iterator for Boxes<'a> {
         let here = size.min(bytes.len());
         let body = bytes.get(header..here).unwrap_or_default();
         self.0 = &bytes[here..];
-        Some(Item { name, body, end: size })
+        Some(Item { name, body, whole: here == size })
     }
 }

@@ -72,6 +72,13 @@ fn audio_outside_class_folders_is_pointed_out() {
 }
 
 #[test]
+fn a_data_set_taken_for_a_class_is_pointed_out() {
+    let root = music(&[("set one", 2), ("set two", 2)]);
+    write(&root.path().join("set two/manifest.csv"), b"path,label\n");
+    warned(&load(root.path()).expect("a data set"), &["set two holds a manifest.csv", "give that folder"]);
+}
+
+#[test]
 fn what_is_no_data_is_refused_in_words() {
     let root = folder();
     refused(load(&root.path().join("nowhere")), &["nowhere", "no such file or folder"]);

@@ -1,0 +1,107 @@
+//! `melgrad evaluate RUN [DATA]`
+
+use super::Global;
+use super::progress::Counting;
+use super::train::{ReadingArgs, tell_bad_files};
+use crate::config::Config;
+use crate::dataset::{self, KeptSplits, LoadOptions, Split};
+use crate::gpu::Gpu;
+use crate::models::{Dimensions, Network};
+use crate::report::table::{Column, Table};
+use crate::report::words;
+use crate::train::checkpoint::{fit, read_model};
+use crate::train::predictions::Evaluation;
+use crate::train::run_directory::RunDirectory;
+use crate::train::{evaluate_part, predict_part, weights, write_evaluation};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// A directory that `melgrad train` wrote, or one with a config.toml and a model.safetensors
+    run: PathBuf,
+    /// The data [default: what the run was trained on]
+    data: Option<PathBuf>,
+    /// Which part of it: train, valid or test
+    #[arg(long, default_value = "test", value_parser = ["train", "valid", "test"])]
+    split: String,
+    /// Write evaluation.json, predictions.csv and confusion_matrix.csv into this new directory
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    let (run, config) = RunDirectory::open(&args.run)?;
+    let gpu = global.gpu()?;
+    let network = restore(&gpu, &run, &config)?;
+    let options = LoadOptions {
+        data: config.data.clone(),
+        features: config.features.clone(),
+        frames: config.train.frames,
+        seed: config.train.seed,
+        strict: args.reading.strict,
+        cache: args.reading.cache(),
+        classes: Some(config.data.classes.clone()),
+    };
+    let source = args.data.as_ref().unwrap_or(&config.data.path);
+    let counting = Counting::new("decoding");
+    let mut data = dataset::load(source, &options, &|done, total| counting.set(done, total))?;
+    drop(counting);
+    tell_bad_files(&data);
+    let splits = run.file("splits.csv");
+    if splits.is_file() {
+        let new = KeptSplits::read(&splits)?.apply(&mut data);
+        if new > 0 {
+            eprintln!("note: {} not among the run's; see --split", words::count(new, "clip"));
+        }
+    }
+    let split = Split::from_name(&args.split).expect("the parser knows the three names");
+    let predictions = predict_part(&network, &data, split)?;
+    let evaluation = evaluate_part(&data, split, &predictions, config.train.seed)?;
+    if let Some(out) = &args.out {
+        let out = RunDirectory::create(Some(out), "evaluation")?;
+        write_evaluation(&out, &data, &predictions, &evaluation)?;
+    }
+    if global.json {
+        println!("{}", serde_json::to_string(&evaluation)?);
+    } else {
+        print(&evaluation);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The network of a run with its weights loaded.
+pub(super) fn restore(gpu: &Gpu, run: &RunDirectory, config: &Config) -> anyhow::Result<Network> {
+    let dimensions = Dimensions {
+        batch: config.train.batch_size,
+        frames: config.train.frames,
+        mels: config.features.n_mels,
+        classes: config.data.classes.len(),
+    };
+    let (path, tensors) = read_model(run.path())?;
+    let network = Network::new(gpu, &config.model, dimensions)?;
+    let expected = weights::expected(network.parameters().declarations(), dimensions.mels, config.model.standardises_input());
+    weights::import(&network, &fit(&path, tensors, &expected)?);
+    Ok(network)
+}
+
+fn print(evaluation: &Evaluation) {
+    let ratio = |value: Option<f64>| value.map_or("-".to_owned(), words::percent);
+    let columns = ["class", "clips", "precision", "recall", "F1"];
+    let mut table = Table::new(&std::array::from_fn::<_, 5, _>(|i| if i == 0 { Column::Left(columns[i]) } else { Column::Right(columns[i]) }));
+    for class in &evaluation.classes {
+        let metrics = &class.metrics;
+        table.row([class.name.clone(), metrics.support.to_string(), ratio(metrics.precision), ratio(metrics.recall), ratio(metrics.f1)]);
+    }
+    println!("{table}");
+    let interval = evaluation.accuracy_ci95.as_ref().map(|i| format!(" (95 % interval {} to {}, {} groups)", words::percent(i.low), words::percent(i.high), i.groups));
+    println!("accuracy {}{} on {} of the {} part", words::percent(evaluation.accuracy), interval.unwrap_or_default(), words::count(evaluation.clips, "clip"), evaluation.part);
+    println!("balanced accuracy {}, macro F1 {}, log loss {:.3}", ratio(evaluation.balanced_accuracy), ratio(evaluation.macro_f1), evaluation.log_loss);
+    if let (Some(accuracy), Some(class)) = (evaluation.majority_baseline, &evaluation.majority_class) {
+        println!("always naming {class}: {}", words::percent(accuracy));
+    }
+}

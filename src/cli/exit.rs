@@ -1,0 +1,108 @@
+//! Errors as words and as exit codes: 1 failed, 2 usage, 3 data, 4 no usable adapter, 5 device lost, 6 diverged, 7 disk.
+
+use crate::config::ConfigError;
+use crate::dataset::DatasetError;
+use crate::gpu::GpuError;
+use crate::models::{BuildError, ModelError};
+use crate::train::TrainError;
+use crate::train::checkpoint::CheckpointError;
+use crate::train::predictions::PredictionsError;
+use crate::train::run_directory::RunDirectoryError;
+
+/// An error of usage that no argument parser can see, exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Files that cannot be used, exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DataError(pub String);
+
+/// The error and those of its causes that it does not already quote.
+pub fn words(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// The exit code that an error stands for.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(code).unwrap_or(1)
+}
+
+fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(error) = error.downcast_ref::<TrainError>() {
+        return Some(match error {
+            TrainError::Gpu(error) => gpu(error),
+            TrainError::Build(error) => build(error),
+            TrainError::Dataset(error) => dataset(error),
+            TrainError::Checkpoint(error) => checkpoint(error),
+            TrainError::Predictions(error) => predictions(error),
+            TrainError::RunDirectory(error) => run_directory(error),
+            TrainError::Observer(_) => 7,
+            TrainError::Diverged { .. } => 6,
+        });
+    }
+    None.or_else(|| error.downcast_ref().map(gpu))
+        .or_else(|| error.downcast_ref().map(build))
+        .or_else(|| error.downcast_ref().map(dataset))
+        .or_else(|| error.downcast_ref().map(checkpoint))
+        .or_else(|| error.downcast_ref().map(predictions))
+        .or_else(|| error.downcast_ref().map(run_directory))
+        .or_else(|| error.downcast_ref::<ModelError>().map(|_| 2))
+        .or_else(|| error.downcast_ref::<ConfigError>().map(|_| 2))
+        .or_else(|| error.downcast_ref::<UsageError>().map(|_| 2))
+        .or_else(|| error.downcast_ref::<DataError>().map(|_| 3))
+}
+
+fn gpu(error: &GpuError) -> u8 {
+    match error {
+        GpuError::UnknownAdapter { .. } | GpuError::AmbiguousAdapter { .. } => 2,
+        GpuError::NoAdapter { .. } | GpuError::Unsuitable { .. } | GpuError::Open { .. } => 4,
+        GpuError::TooLarge { .. } | GpuError::OutOfMemory { .. } => 4,
+        GpuError::DeviceLost { .. } => 5,
+        _ => 1,
+    }
+}
+
+fn build(error: &BuildError) -> u8 {
+    match error {
+        BuildError::Model(_) => 2,
+        BuildError::Gpu(error) => gpu(error),
+    }
+}
+
+fn dataset(error: &DatasetError) -> u8 {
+    match error {
+        DatasetError::Write { .. } => 7,
+        _ => 3,
+    }
+}
+
+fn checkpoint(error: &CheckpointError) -> u8 {
+    match error {
+        CheckpointError::Write { .. } => 7,
+        _ => 3,
+    }
+}
+
+fn predictions(error: &PredictionsError) -> u8 {
+    match error {
+        PredictionsError::Empty { .. } => 3,
+        PredictionsError::NotProbabilities { .. } => 6,
+        PredictionsError::Write { .. } => 7,
+    }
+}
+
+fn run_directory(error: &RunDirectoryError) -> u8 {
+    match error {
+        RunDirectoryError::Write { .. } => 7,
+        _ => 2,
+    }
+}

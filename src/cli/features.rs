@@ -1,0 +1,61 @@
+//! `melgrad features FILE --out F.npy`
+
+use super::Global;
+use super::exit::{DataError, UsageError};
+use super::settings::FeatureArgs;
+use crate::{audio, features};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `features`.
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// An audio file
+    file: PathBuf,
+    /// Where the features go: .npy, (frames, n_mels), 32-bit floats in decibels
+    #[arg(long, value_name = "F.npy")]
+    out: PathBuf,
+    #[command(flatten)]
+    features: FeatureArgs,
+}
+
+#[derive(serde::Serialize)]
+struct Written<'a> {
+    file: &'a PathBuf,
+    out: &'a PathBuf,
+    frames: usize,
+    n_mels: usize,
+    seconds: f64,
+    min_db: f32,
+    max_db: f32,
+}
+
+pub(super) fn run(global: &Global, args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
+    let config = args.features.resolve(global)?;
+    if args.out.extension().is_none_or(|extension| extension != "npy") {
+        return Err(UsageError(format!("{}: the output's name must end in .npy", args.out.display())).into());
+    }
+    let unusable = |reason: String| DataError(format!("{}: {reason}", args.file.display()));
+    let waveform = audio::decode(&args.file).map_err(|error| unusable(error.to_string()))?;
+    let seconds = waveform.seconds();
+    let waveform = waveform.resampled(config.sample_rate).map_err(|error| unusable(error.to_string()))?;
+    let log_mel = features::LogMel::new(&config).compute(&waveform.samples).map_err(|error| unusable(error.to_string()))?;
+    features::write_npy(&args.out, &log_mel)?;
+    let written = Written {
+        file: &args.file,
+        out: &args.out,
+        frames: log_mel.frames,
+        n_mels: log_mel.n_mels,
+        seconds,
+        min_db: log_mel.data.iter().copied().fold(f32::INFINITY, f32::min),
+        max_db: log_mel.data.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+    };
+    if global.json {
+        println!("{}", serde_json::to_string(&written)?);
+    } else {
+        let Written { frames, n_mels, min_db, max_db, .. } = written;
+        println!("{}: {frames} frames x {n_mels} bands of {seconds:.2} s, {min_db:.1} to {max_db:.1} dB", args.out.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}

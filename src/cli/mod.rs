@@ -1,0 +1,106 @@
+//! Commands: each file turns arguments into calls of the library and results into output. No work is done here.
+
+mod bench;
+mod demo;
+mod doctor;
+mod evaluate;
+mod exit;
+mod features;
+mod predict;
+mod prepare;
+mod progress;
+mod settings;
+mod train;
+
+pub use exit::{exit_code, words};
+
+use crate::gpu::{AdapterChoice, BackendName, Gpu, GpuError, GpuOptions};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Trains music-genre networks on any Vulkan, Metal or DX12 GPU.
+#[derive(Debug, Parser)]
+#[command(name = "melgrad", version, about, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// One JSON document on standard output; progress stays on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The adapter to use: its index or part of its name (see `melgrad doctor`)
+    #[arg(long, global = true, env = "MELGRAD_ADAPTER", value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Only adapters of this interface
+    #[arg(long, global = true, env = "MELGRAD_BACKEND")]
+    pub backend: Option<BackendName>,
+    /// Seed of everything drawn at random
+    #[arg(long, global = true, env = "MELGRAD_SEED", value_name = "N")]
+    pub seed: Option<u64>,
+    /// Settings in TOML, as a run's config.toml; flags and MELGRAD_* variables beat it
+    #[arg(long, global = true, env = "MELGRAD_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Global {
+    /// How the device is opened.
+    pub fn gpu_options(&self) -> GpuOptions {
+        let choice = AdapterChoice { name: self.adapter.clone(), backend: self.backend };
+        GpuOptions { choice, runtime_checks: std::env::var_os("MELGRAD_RUNTIME_CHECKS").is_some_and(|value| value == "1") }
+    }
+
+    /// Opens the device.
+    pub fn gpu(&self) -> Result<Gpu, GpuError> {
+        Gpu::open(&self.gpu_options())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train and compare networks on the built-in music: needs nothing but this program
+    Demo(demo::DemoArgs),
+    /// What this machine's adapters are, and whether every kernel computes rightly on them
+    Doctor(doctor::DoctorArgs),
+    /// Decode a data set, cache its log-mel features, list unusable files and duplicates
+    Prepare(prepare::PrepareArgs),
+    /// The log-mel features of one file, as .npy
+    Features(features::FeaturesArgs),
+    /// Train one network
+    Train(train::TrainArgs),
+    /// Metrics of a trained network on a part of its data, or on other data
+    Evaluate(evaluate::EvaluateArgs),
+    /// The most likely genres of files
+    Predict(predict::PredictArgs),
+    /// Milliseconds per training step on this adapter
+    Bench(bench::BenchArgs),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(&self) -> anyhow::Result<ExitCode> {
+        let global = &self.global;
+        match &self.command {
+            Command::Demo(args) => demo::run(global, args),
+            Command::Doctor(args) => doctor::run(global, args),
+            Command::Prepare(args) => prepare::run(global, args),
+            Command::Features(args) => features::run(global, args),
+            Command::Train(args) => train::run(global, args),
+            Command::Evaluate(args) => evaluate::run(global, args),
+            Command::Predict(args) => predict::run(global, args),
+            Command::Bench(args) => bench::run(global, args),
+        }
+    }
+}
+
+/// Sends log lines to standard error: warnings, or what `MELGRAD_LOG` asks for (`MELGRAD_LOG=debug`).
+pub fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MELGRAD_LOG").unwrap_or_else(|_| "warn,wgpu_hal=error,wgpu_core=error,symphonia=off,symphonia_core=off,symphonia_bundle_mp3=off,symphonia_format_riff=off".into());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+}

@@ -1,0 +1,125 @@
+//! `melgrad predict RUN FILE..`
+
+use super::Global;
+use super::evaluate::restore;
+use super::exit::DataError;
+use super::progress::Counting;
+use super::train::ReadingArgs;
+use crate::dataset::{self, BadFile, Batches, Clip, Windows};
+use crate::report::words;
+use crate::train::evaluate::{ClipOutput, evaluate};
+use crate::train::run_directory::RunDirectory;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Arguments of `predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// A directory that `melgrad train` wrote, or one with a config.toml and a model.safetensors
+    run: PathBuf,
+    /// Audio or .npy files, folders of them, or - for audio on standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How many genres to name
+    #[arg(long, default_value_t = 3, value_name = "K")]
+    top: usize,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+#[derive(serde::Serialize)]
+struct Predictions {
+    run: PathBuf,
+    predictions: Vec<Prediction>,
+    bad_files: BTreeMap<String, String>,
+}
+
+#[derive(serde::Serialize)]
+struct Prediction {
+    path: PathBuf,
+    prediction: String,
+    top: Vec<Guess>,
+    probabilities: BTreeMap<String, f32>,
+    logits: BTreeMap<String, f32>,
+    windows: usize,
+    seconds: f64,
+}
+
+#[derive(serde::Serialize)]
+struct Guess {
+    class: String,
+    probability: f32,
+}
+
+pub(super) fn run(global: &Global, args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    let (run, config) = RunDirectory::open(&args.run)?;
+    let gpu = global.gpu()?;
+    let network = restore(&gpu, &run, &config)?;
+    let frames = config.train.frames;
+    let (standard_input, paths): (Vec<PathBuf>, Vec<PathBuf>) = args.files.iter().cloned().partition(|path| path == Path::new("-"));
+    let counting = Counting::new("decoding");
+    let files = dataset::load_files(&paths, &config.features, frames, &args.reading.cache(), &|done, total| counting.set(done, total));
+    drop(counting);
+    for warning in &files.warnings {
+        eprintln!("note: {warning}");
+    }
+    let mut bad = files.bad;
+    let mut clips: Vec<(PathBuf, Arc<Clip>)> = files.clips.into_iter().map(|file| (file.path, file.clip)).collect();
+    if !standard_input.is_empty() {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes)?;
+        match dataset::load_bytes(bytes, "", &config.features, frames) {
+            Ok(clip) => clips.push(("-".into(), clip)),
+            Err(reason) => bad.push(BadFile { path: "-".into(), reason }),
+        }
+    }
+    if clips.is_empty() {
+        let first = bad.first().map_or("there is no audio in what was given".to_owned(), |b| format!("{}: {}", b.path.display(), b.reason));
+        return Err(DataError(first).into());
+    }
+    let batches = Batches::unlabelled(clips.iter().map(|(_, clip)| clip), frames, network.dimensions().batch, Windows::All);
+    let outputs = evaluate(&network, &batches, clips.len())?;
+    let predictions = Predictions {
+        run: args.run.clone(),
+        predictions: clips.iter().zip(&outputs).map(|((path, clip), output)| prediction(path, clip, output, &config.data.classes, args.top)).collect(),
+        bad_files: bad.iter().map(|b| (b.path.display().to_string(), b.reason.clone())).collect(),
+    };
+    if global.json {
+        println!("{}", serde_json::to_string(&predictions)?);
+    } else {
+        print(&predictions);
+    }
+    if args.reading.strict && !bad.is_empty() {
+        return Err(DataError(format!("{} cannot be used", words::count(bad.len(), "file"))).into());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prediction(path: &Path, clip: &Clip, output: &ClipOutput, classes: &[String], top: usize) -> Prediction {
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    order.sort_by(|&a, &b| output.probabilities[b].total_cmp(&output.probabilities[a]));
+    let named = |values: &[f32]| classes.iter().cloned().zip(values.iter().copied()).collect();
+    Prediction {
+        path: path.into(),
+        prediction: classes[order[0]].clone(),
+        top: order.iter().take(top.max(1)).map(|&i| Guess { class: classes[i].clone(), probability: output.probabilities[i] }).collect(),
+        probabilities: named(&output.probabilities),
+        logits: named(&output.logits),
+        windows: output.windows,
+        seconds: clip.seconds(),
+    }
+}
+
+fn print(predictions: &Predictions) {
+    for prediction in &predictions.predictions {
+        let guesses: Vec<_> = prediction.top.iter().map(|g| format!("{} {}", g.class, words::percent(f64::from(g.probability)))).collect();
+        println!("{}: {}", prediction.path.display(), guesses.join(", "));
+    }
+    for (path, reason) in &predictions.bad_files {
+        eprintln!("cannot be used: {path}: {reason}");
+    }
+}

@@ -1,0 +1,100 @@
+//! `melgrad prepare DATA`
+
+use super::Global;
+use super::progress::Counting;
+use super::settings::FeatureArgs;
+use super::train::ReadingArgs;
+use crate::config::{DataConfig, ModelName, TrainConfig};
+use crate::dataset::{self, LoadOptions, Split};
+use crate::report::table::{Column, Table};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `prepare`.
+#[derive(Debug, Args)]
+pub struct PrepareArgs {
+    /// A folder with one subfolder per class, a CSV manifest, or a folder that holds manifest.csv
+    data: PathBuf,
+    /// Frames that shorter clips are padded to, as audio [default: 647]
+    #[arg(long, value_name = "N")]
+    frames: Option<usize>,
+    #[command(flatten)]
+    reading: ReadingArgs,
+    #[command(flatten)]
+    features: FeatureArgs,
+}
+
+#[derive(serde::Serialize)]
+struct Prepared {
+    clips: usize,
+    seconds: f64,
+    classes: Vec<ClassCount>,
+    bad_files: Vec<Bad>,
+    duplicates: Vec<Vec<PathBuf>>,
+    warnings: Vec<String>,
+}
+
+#[derive(serde::Serialize)]
+struct ClassCount {
+    class: String,
+    train: usize,
+    valid: usize,
+    test: usize,
+}
+
+#[derive(serde::Serialize)]
+struct Bad {
+    path: PathBuf,
+    reason: String,
+}
+
+pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCode> {
+    let options = LoadOptions {
+        data: DataConfig::default(),
+        features: args.features.resolve(global)?,
+        frames: args.frames.unwrap_or(TrainConfig::new(ModelName::Bbnn).frames),
+        seed: global.seed.unwrap_or(0),
+        strict: args.reading.strict,
+        cache: args.reading.cache(),
+        classes: None,
+    };
+    let counting = Counting::new("decoding");
+    let data = dataset::load(&args.data, &options, &|done, total| counting.set(done, total))?;
+    drop(counting);
+    let counts = Split::ALL.map(|split| data.class_counts(split));
+    let class = |(i, class): (usize, &String)| ClassCount { class: class.clone(), train: counts[0][i], valid: counts[1][i], test: counts[2][i] };
+    let prepared = Prepared {
+        clips: data.samples.len(),
+        seconds: data.samples.iter().map(|sample| sample.clip.seconds()).sum(),
+        classes: data.classes.iter().enumerate().map(class).collect(),
+        bad_files: data.bad.iter().map(|bad| Bad { path: bad.path.clone(), reason: bad.reason.clone() }).collect(),
+        duplicates: data.duplicates.iter().map(|group| group.iter().map(|&i| data.samples[i].path.clone()).collect()).collect(),
+        warnings: data.warnings.clone(),
+    };
+    if global.json {
+        println!("{}", serde_json::to_string(&prepared)?);
+    } else {
+        print(&prepared);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(prepared: &Prepared) {
+    let mut table = Table::new(&[Column::Left("class"), Column::Right("train"), Column::Right("valid"), Column::Right("test")]);
+    for class in &prepared.classes {
+        table.row([class.class.clone(), class.train.to_string(), class.valid.to_string(), class.test.to_string()]);
+    }
+    println!("{table}");
+    println!("{} clips, {:.1} minutes", prepared.clips, prepared.seconds / 60.0);
+    for bad in &prepared.bad_files {
+        println!("cannot be used: {}: {}", bad.path.display(), bad.reason);
+    }
+    for group in &prepared.duplicates {
+        let names: Vec<_> = group.iter().map(|path| path.display().to_string()).collect();
+        println!("equal content: {}", names.join(", "));
+    }
+    for warning in &prepared.warnings {
+        println!("note: {warning}");
+    }
+}

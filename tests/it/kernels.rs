@@ -1,0 +1,276 @@
+//! Every kernel beside its `f64` reference over a table of odd shapes, compiled without runtime checks as in use, and
+//! again with them: a read or write out of bounds shows as a difference between the two.
+
+use melgrad::gpu::{Gpu, GpuError, GpuOptions};
+use melgrad::layers::{Gradient, Mode, PoolShape, Size};
+use melgrad::optim::AdamSettings;
+use melgrad::selftest::{Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy};
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+/// The adapter without and with runtime checks; opened once.
+fn devices() -> [&'static Gpu; 2] {
+    static DEVICES: [OnceLock<Gpu>; 2] = [OnceLock::new(), OnceLock::new()];
+    [false, true].map(|runtime_checks| {
+        DEVICES[usize::from(runtime_checks)].get_or_init(|| {
+            let options = GpuOptions { runtime_checks, ..GpuOptions::default() };
+            Gpu::open(&options).unwrap_or_else(|error| panic!("these tests need an adapter, a software one will do: {error}"))
+        })
+    })
+}
+
+/// Runs `check` over `cases` on both devices; fails with the table of everything that disagrees.
+fn try_all<C: Copy + Sync + std::fmt::Display>(cases: &[C], check: fn(&Gpu, C) -> Result<Vec<Comparison>, GpuError>) {
+    let (mut misses, mut compared) = (String::new(), Vec::new());
+    std::thread::scope(|scope| {
+        let runs = devices().map(|gpu| (gpu, scope.spawn(|| cases.iter().map(|&case| check(gpu, case)).collect::<Vec<_>>())));
+        for (gpu, run) in runs {
+            let mode = if gpu.runtime_checks() { "checked" } else { "unchecked" };
+            for (case, outcome) in cases.iter().zip(run.join().unwrap()) {
+                match outcome {
+                    Ok(list) => compared.extend(list.into_iter().map(|comparison| (mode, comparison))),
+                    Err(error) => writeln!(misses, "{case}, {mode}: {error}").unwrap(),
+                }
+            }
+        }
+    });
+    for (mode, c) in compared.iter().filter(|(_, c)| !c.passes()) {
+        let (absolute, relative) = (c.worst_absolute, c.worst_relative);
+        writeln!(misses, "{:<13} off by {absolute:<9.2e} = {relative:<9.2e} (allowed {:.0e})  {mode}: {}", c.compared, c.tolerance, c.case).unwrap();
+    }
+    if let Some((_, c)) = compared.iter().max_by(|(_, a), (_, b)| a.worst_relative.total_cmp(&b.worst_relative)) {
+        println!("{}: {} tensors compared, worst {:.1e} ({} of {})", c.kernel, compared.len(), c.worst_relative, c.compared, c.case);
+    }
+    assert!(misses.is_empty(), "\n{misses}");
+}
+
+fn size(batch: usize, frames: usize) -> Size {
+    Size { batch, frames }
+}
+
+/// Cases whose slices begin at offsets that every adapter takes: multiples of 256 bytes.
+const IMAGE: [usize; 3] = [3, 4, 16];
+
+#[test]
+fn convolution_agrees_with_its_reference() {
+    use convolution::Case;
+    let plain = Case::new;
+    let mut cases = vec![
+        plain([1, 1], [1, 1], [1, 1, 1]),
+        plain([1, 1], [2, 3], [3, 7, 3]),
+        plain([1, 1], [33, 40], [1, 64, 13]),
+        plain([1, 1], [130, 32], [3, 7, 13]),
+        plain([3, 3], [1, 32], [1, 7, 128]),
+        plain([3, 3], [1, 32], [3, 1, 128]),
+        plain([3, 3], [2, 3], [1, 2, 3]),
+        plain([3, 3], [5, 10], [3, 7, 13]),
+        plain([3, 3], [32, 32], [1, 64, 13]),
+        plain([3, 3], [33, 40], [3, 2, 3]),
+        plain([5, 5], [1, 1], [1, 7, 1]),
+        plain([5, 5], [32, 32], [1, 7, 13]),
+        plain([5, 5], [5, 3], [3, 1, 1]),
+        plain([1, 7], [2, 10], [3, 7, 13]),
+        plain([3, 1], [5, 3], [3, 64, 3]),
+        plain([7, 3], [3, 33], [1, 2, 13]),
+        plain([1, 1], [130, 10], [1, 1, 1]),
+    ];
+    let folded = Case { fold: true, ..plain([3, 3], [5, 10], [3, 7, 13]) };
+    let part = Case { fold: true, first_input: 7, ..plain([1, 1], [33, 32], [3, 7, 13]) };
+    let sliced = Case { per_slice: 1, ..plain([3, 3], [4, 16], IMAGE) };
+    cases.extend([
+        folded,
+        Case { gradient: Gradient::Add, ..folded },
+        Case { among: 5, ..folded },
+        Case { among: 5, gradient: Gradient::Add, fold: false, ..folded },
+        part,
+        Case { among: 3, gradient: Gradient::Add, ..part },
+        Case { fold: false, ..part },
+        sliced,
+        Case { per_slice: 2, fold: true, ..sliced },
+        // The last batch is smaller, and of other lengths.
+        Case { capacity: size(5, 9), ..folded },
+        Case { capacity: size(5, 9), among: 2, ..part },
+        Case { size: size(2, 3), per_slice: 2, capacity: size(5, 4), ..sliced },
+        Case { size: size(4, 3), per_slice: 2, capacity: size(5, 4), ..sliced },
+        // More pixels than one split of the weight gradient holds, and more than 64 splits of the least size.
+        Case { size: size(3, 64), capacity: size(3, 64), per_slice: 2, ..plain([1, 1], [16, 16], [3, 64, 128]) },
+    ]);
+    try_all(&cases, convolution::check);
+}
+
+#[test]
+fn linear_agrees_with_its_reference() {
+    let case = |rows, inputs, outputs| linear::Case { rows, capacity: rows, inputs, outputs };
+    let cases = [case(1, 1, 1), case(1, 32, 10), case(33, 5, 3), case(7, 130, 40), case(647, 128, 128), case(2049, 33, 10)];
+    try_all(&cases, linear::check);
+    try_all(&[linear::Case { capacity: 100, ..case(33, 5, 3) }], linear::check);
+}
+
+#[test]
+fn max_pool_agrees_with_its_reference() {
+    use pool::Case;
+    let same = PoolShape::same([3, 3]);
+    let overlapping = PoolShape { kernel: [3, 2], stride: [2, 3], padding: [1, 1] };
+    let mut cases = vec![
+        Case::new(same, [1, 1, 1, 1]),
+        Case::new(same, [3, 7, 13, 32]),
+        Case::new(same, [1, 2, 128, 5]),
+        Case::new(PoolShape::valid([4, 1]), [3, 7, 13, 33]),
+        Case::new(PoolShape::valid([4, 1]), [1, 64, 128, 3]),
+        Case::new(PoolShape::valid([4, 1]), [2, 3, 5, 2]),
+        Case::new(PoolShape::valid([2, 2]), [3, 7, 13, 10]),
+        Case::new(overlapping, [3, 7, 13, 5]),
+        Case::new(PoolShape { kernel: [4, 4], stride: [1, 1], padding: [2, 2] }, [1, 2, 3, 5]),
+    ];
+    cases.retain(|case| case.shape.windows(0, case.size.frames) > 0);
+    let ties = |case: &Case| Case { ties: true, ..*case };
+    let adding = |case: &Case| Case { gradient: Gradient::Add, ..*case };
+    let tied: Vec<Case> = cases.iter().map(ties).collect();
+    cases.extend([adding(&cases[1]), adding(&cases[3])]);
+    cases.extend(tied);
+    let sliced = Case { per_slice: 2, ..Case::new(same, [3, 4, 16, 4]) };
+    cases.extend([
+        sliced,
+        Case { size: size(3, 3), ..sliced },
+        Case { capacity: size(5, 9), ..Case::new(PoolShape::valid([4, 1]), [3, 7, 13, 33]) },
+        Case { per_slice: 1, ..Case::new(PoolShape::valid([4, 1]), [3, 8, 16, 4]) },
+    ]);
+    try_all(&cases, pool::check_max);
+}
+
+#[test]
+fn average_pool_agrees_with_its_reference() {
+    use pool::Case;
+    let halves = PoolShape::valid([2, 2]);
+    let cases = [
+        Case::new(halves, [1, 2, 3, 1]),
+        Case::new(halves, [3, 7, 13, 32]),
+        Case::new(halves, [1, 64, 128, 5]),
+        Case::new(PoolShape::valid([3, 1]), [2, 7, 13, 33]),
+        Case { capacity: size(4, 9), ..Case::new(halves, [3, 7, 13, 32]) },
+        Case { per_slice: 2, ..Case::new(halves, [3, 4, 32, 8]) },
+        Case { size: size(3, 2), per_slice: 1, ..Case::new(halves, [3, 4, 32, 8]) },
+    ];
+    try_all(&cases, pool::check_average);
+}
+
+#[test]
+fn global_average_pool_agrees_with_its_reference() {
+    use global_average_pool::Case;
+    let case = |batch, frames, mel, channels| {
+        let size = size(batch, frames);
+        Case { size, capacity: size, mel, channels, per_slice: usize::MAX }
+    };
+    let cases = [
+        case(1, 1, Some(1), 1),
+        case(3, 7, Some(13), 32),
+        case(1, 64, Some(128), 33),
+        Case { capacity: size(5, 9), ..case(3, 7, Some(13), 32) },
+        Case { per_slice: 2, ..case(3, 4, Some(16), 4) },
+        Case { per_slice: 1, capacity: size(5, 8), ..case(3, 4, Some(16), 4) },
+        case(1, 1, None, 1),
+        case(3, 7, None, 13),
+        case(32, 647, None, 128),
+        Case { capacity: size(5, 9), ..case(3, 7, None, 130) },
+    ];
+    try_all(&cases, global_average_pool::check);
+}
+
+#[test]
+fn batch_norm_agrees_with_its_reference() {
+    use batch_norm::Case;
+    let mut cases = vec![
+        Case::new([1, 1, 1]),
+        Case::new([1, 2, 3]),
+        Case::new([3, 7, 32]),
+        Case::new([1, 513, 33]),
+        Case::new([1, 5000, 5]),
+        Case::new([3, 300, 128]),
+        Case::new([2, 31, 300]),
+    ];
+    let relu: Vec<Case> = cases.iter().map(|case| Case { relu: true, ..*case }).collect();
+    cases.extend(relu);
+    let part = Case { among: 5, relu: true, ..Case::new([3, 200, 33]) };
+    let decibels = Case { distribution: [-60.0, 0.5], ..Case::new([3, 700, 32]) };
+    let sliced = Case { per_slice: 2, ..Case::new([5, 640, 32]) };
+    cases.extend([
+        part,
+        Case { gradient: Gradient::Add, ..part },
+        Case { behind: 7, ..part },
+        Case { behind: 32, gradient: Gradient::Add, relu: false, ..part },
+        decibels,
+        Case { relu: true, ..decibels },
+        Case { corner: Some(0.0), ..decibels },
+        sliced,
+        Case { per_slice: 1, relu: true, ..sliced },
+        Case { size: size(3, 77), ..sliced },
+        Case { size: size(4, 640), relu: true, ..sliced },
+        Case { capacity: size(5, 700), ..decibels },
+    ]);
+    for mode in [Mode::Evaluate, Mode::Recalibrate(0.25), Mode::Recalibrate(1.0)] {
+        cases.extend([Case { mode, ..Case::new([3, 7, 32]) }, Case { mode, relu: true, among: 3, ..Case::new([1, 513, 33]) }]);
+    }
+    try_all(&cases, batch_norm::check);
+}
+
+#[test]
+fn relu_last_step_and_standardise_agree_with_their_references() {
+    let case = |batch, frames, channels| elementwise::Case { size: size(batch, frames), capacity: size(batch, frames), channels };
+    let smaller = elementwise::Case { capacity: size(4, 9), ..case(3, 7, 13) };
+    let cases = [case(1, 1, 1), case(3, 1, 13), case(1, 7, 128), case(3, 64, 33), smaller];
+    try_all(&cases, elementwise::check_relu);
+    try_all(&cases, elementwise::check_last_step);
+    try_all(&cases, elementwise::check_standardise);
+}
+
+#[test]
+fn the_indrnn_recurrence_agrees_with_its_reference() {
+    use indrnn::{Case, Weights};
+    let case = |frames, batch, hidden, weights| Case { size: size(batch, frames), capacity: size(batch, frames), hidden, weights };
+    let mut cases = Vec::new();
+    for weights in [Weights::Positive, Weights::Negative, Weights::Zero, Weights::Mixed] {
+        cases.extend([case(1, 1, 1, weights), case(2, 3, 13, weights), case(7, 32, 13, weights), case(64, 3, 128, weights), case(647, 3, 13, weights)]);
+    }
+    cases.extend([case(647, 32, 128, Weights::Mixed), case(647, 1, 128, Weights::Positive)]);
+    cases.push(Case { capacity: size(5, 70), ..case(64, 3, 13, Weights::Mixed) });
+    try_all(&cases, indrnn::check);
+}
+
+#[test]
+fn softmax_cross_entropy_agrees_with_its_reference() {
+    use softmax_cross_entropy::Case;
+    let case = |batch, classes| Case { batch, capacity: batch, classes, magnitude: 3.0, broken: None };
+    let mut cases = vec![case(1, 2), case(33, 10), case(100, 10), case(64, 3), case(65, 129)];
+    for magnitude in [0.4, 80.0, 1e4] {
+        cases.extend([Case { magnitude, ..case(1, 10) }, Case { magnitude, ..case(100, 10) }]);
+    }
+    for broken in [f32::NAN, f32::INFINITY] {
+        cases.extend([Case { broken: Some(broken), ..case(1, 10) }, Case { broken: Some(broken), capacity: 120, ..case(100, 10) }]);
+    }
+    cases.push(Case { capacity: 64, ..case(33, 10) });
+    try_all(&cases, softmax_cross_entropy::check);
+}
+
+#[test]
+fn ten_steps_of_adam_agree_with_their_reference() {
+    use adam::Case;
+    let plain = Case { weight: [7, 5], hidden: 13, settings: AdamSettings::default(), broken: None };
+    let settings = |clip_norm, clip_value, weight_decay| AdamSettings { clip_norm, clip_value, weight_decay, ..AdamSettings::default() };
+    let mut cases = vec![plain, Case { weight: [130, 70], hidden: 1, ..plain }];
+    for settings in [settings(0.5, 0.0, 0.0), settings(1000.0, 0.0, 0.0), settings(0.0, 0.1, 0.0), settings(0.0, 0.0, 0.1), settings(2.0, 0.02, 0.01)] {
+        cases.push(Case { settings, ..plain });
+        cases.push(Case { settings, weight: [130, 70], hidden: 130, ..plain });
+    }
+    for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        cases.push(Case { broken: Some(broken), settings: settings(0.5, 0.0, 0.01), ..plain });
+    }
+    try_all(&cases, adam::check);
+}
+
+#[test]
+fn the_quick_self_test_passes() {
+    for outcome in melgrad::selftest::run(devices()[0]) {
+        println!("{:<22} {:.2} s", outcome.kernel, outcome.seconds);
+        assert!(outcome.passes(), "{outcome:?}");
+    }
+}
