@@ -1,6 +1,7 @@
 //! melgrad
 
 pub mod audio;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod dataset;
@@ -11,4 +12,5 @@ pub mod models;
 pub mod optim;
 pub mod reference;
 pub mod report;
+pub mod selftest;
 pub mod train;

@@ -1,4 +1,48 @@
-use super::Global; use std::process::ExitCode;
-/// x
-#[derive(Debug, clap::Args)] pub struct BenchArgs {}
-pub(super) fn run(_: &Global, _: &BenchArgs) -> anyhow::Result<ExitCode> { Ok(ExitCode::SUCCESS) }
+//! `melgrad bench [WORKLOAD..]`
+
+use super::Global;
+use super::exit::UsageError;
+use crate::bench::{Bench, Workload, measure};
+use crate::report::table::{Column, Table};
+use clap::Args;
+use std::process::ExitCode;
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Like bbnn_b8_t647_m128 or indrnn_t647_b32_i128_h128_l5 [default: a few that suit the adapter]
+    workloads: Vec<String>,
+    /// Time every kernel on its own instead, and show the slowest
+    #[arg(long)]
+    profile: bool,
+}
+
+pub(super) fn run(global: &Global, args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    let named: Result<Vec<Workload>, _> = args.workloads.iter().map(|name| name.parse()).collect();
+    let named = named.map_err(|error: crate::bench::WorkloadError| UsageError(error.to_string()))?;
+    let gpu = global.gpu()?;
+    let workloads = if named.is_empty() { Workload::defaults(gpu.summary().is_software()) } else { named };
+    for workload in &workloads {
+        if args.profile {
+            print_profile(&gpu, workload)?;
+        } else {
+            // A line each, as soon as it is known: a long list that is cut short is worth what it has.
+            println!("{}", serde_json::to_string(&measure(&gpu, workload)?)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_profile(gpu: &crate::gpu::Gpu, workload: &Workload) -> anyhow::Result<()> {
+    let profile = Bench::new(gpu, workload)?.profile()?;
+    let rows = profile.rows();
+    let total: f64 = rows.iter().map(|row| row.seconds).sum();
+    println!("{}: {:.1} ms, each kernel submitted and waited for by itself", workload.name, 1e3 * total);
+    let mut table = Table::new(&[Column::Left("kernel"), Column::Right("times"), Column::Right("ms"), Column::Right("share"), Column::Right("G work/s")]);
+    for row in rows {
+        let rate = row.work as f64 / row.seconds / 1e9;
+        table.row([row.label, row.times.to_string(), format!("{:.2}", 1e3 * row.seconds), format!("{:.1} %", 100.0 * row.seconds / total), format!("{rate:.2}")]);
+    }
+    println!("{table}");
+    Ok(())
+}

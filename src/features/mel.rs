@@ -11,9 +11,14 @@ pub(super) const LANES: usize = 8;
 /// librosa's `amin`: power below it counts as this much.
 const FLOOR: f32 = 1e-10;
 
+/// A band is too quiet for f32 if it has less than this share of its frame's mean power, per unit of weight: -50 dB.
+const DELICATE: f32 = 1e-5;
+
 /// The filters, each as its first bin and its weights from there on.
 pub(super) struct Bank {
     filters: Vec<Filter>,
+    /// Of every filter the greatest weight times [`DELICATE`].
+    limits: Vec<f32>,
     weights: Vec<f32>,
 }
 
@@ -30,7 +35,7 @@ impl Bank {
         let step = (high - low) / (config.n_mels + 1) as f64;
         let point = |index: usize| scale.hertz(if index > config.n_mels { high } else { low + index as f64 * step });
         let hertz_per_bin = 1.0 / (config.n_fft as f64 * (1.0 / f64::from(config.sample_rate)));
-        let mut bank = Self { filters: Vec::with_capacity(config.n_mels), weights: Vec::new() };
+        let mut bank = Self { filters: Vec::new(), limits: Vec::new(), weights: Vec::new() };
         for band in 0..config.n_mels {
             let (left, peak, right) = (point(band), point(band + 1), point(band + 2));
             let weight = |bin: usize| {
@@ -53,11 +58,22 @@ impl Bank {
         let lanes = (end - bin).div_ceil(LANES);
         self.weights.extend_from_slice(&dense[bin..end]);
         self.weights.resize(self.weights.len() + lanes * LANES - (end - bin), 0.0);
+        self.limits.push(DELICATE * dense.iter().copied().fold(0.0, f32::max));
         self.filters.push(Filter { bin, lanes });
     }
 
     pub(super) fn bands(&self) -> usize {
         self.filters.len()
+    }
+
+    /// Whether a band that will be seen is so quiet beside its frame's mean power that rounding in f32 shows.
+    pub(super) fn is_delicate(&self, bands: &[f32], mean: f32, lowest: f32) -> bool {
+        let seen = 0.5 * lowest;
+        let mut delicate = false;
+        for (&band, limit) in bands.iter().zip(&self.limits) {
+            delicate |= (band > seen) & (band < mean * limit);
+        }
+        delicate
     }
 
     /// The energy of every band. `power` holds at least a whole number of lanes beyond its last bin.
@@ -76,6 +92,23 @@ impl Bank {
             weights = rest;
         }
     }
+}
+
+/// The mean over a power spectrum.
+pub(super) fn mean(power: &[f32]) -> f32 {
+    let mut sums = [0.0; LANES];
+    for chunk in power.as_chunks::<LANES>().0 {
+        for lane in 0..LANES {
+            sums[lane] += chunk[lane];
+        }
+    }
+    sums.iter().sum::<f32>() / power.len() as f32
+}
+
+/// The power below which nothing of a clip is seen.
+pub(super) fn lowest(bands: &[f32], top_db: f32) -> f32 {
+    let loudest = bands.iter().fold(FLOOR, |loudest, &band| if band > loudest { band } else { loudest });
+    if top_db > 0.0 { FLOOR.max(loudest * 10_f32.powf(-0.1 * top_db)) } else { FLOOR }
 }
 
 /// Hertz and mels, by Slaney (linear to 1 kHz, then logarithmic) or HTK.

@@ -76,7 +76,8 @@ pub enum FeatureError {
 
 /// The transform for one configuration: window, FFT plan and filter bank. Shared by reference between threads.
 pub struct LogMel {
-    stft: stft::Stft,
+    fast: stft::Stft<f32>,
+    exact: stft::Stft<f64>,
     bank: mel::Bank,
     top_db: f32,
 }
@@ -84,20 +85,41 @@ pub struct LogMel {
 impl LogMel {
     /// Prepares the transform. The configuration must be valid ([`FeatureConfig::validate`]).
     pub fn new(config: &FeatureConfig) -> Self {
-        Self { stft: stft::Stft::new(config), bank: mel::Bank::new(config), top_db: config.top_db }
+        Self {
+            fast: stft::Stft::new(config),
+            exact: stft::Stft::new(config),
+            bank: mel::Bank::new(config),
+            top_db: config.top_db,
+        }
     }
 
     /// The log-mel spectrogram of mono samples at the configured rate.
+    ///
+    /// librosa transforms in f64. In f32 the rounding of an FFT lies some 140 dB below the frame's energy in every bin,
+    /// which shows in bands 50 dB and more below their frame (0.7 dB at worst in the fixtures). Few clips have them above
+    /// `top_db`, so every frame is transformed in f32 first, and those with a band so quiet again in f64: of 289 clips
+    /// of music 0.5 % of the frames at the default 80 dB, 25 % with no limit.
     pub fn compute(&self, samples: &[f32]) -> Result<Features, FeatureError> {
-        let frames = self.stft.frames(samples.len());
+        let frames = self.fast.frames(samples.len());
         if frames == 0 {
-            return Err(FeatureError::TooShort { samples: samples.len(), needed: self.stft.samples_for_one() });
+            return Err(FeatureError::TooShort { samples: samples.len(), needed: self.fast.samples_for_one() });
         }
         let n_mels = self.bank.bands();
         let mut data = vec![0.0; frames * n_mels];
-        let mut work = self.stft.workspace();
+        let mut energies = Vec::with_capacity(frames);
+        let mut work = self.fast.workspace();
         for (frame, row) in data.chunks_exact_mut(n_mels).enumerate() {
-            self.bank.apply(self.stft.power(samples, frame, &mut work), row);
+            let power = self.fast.power(samples, frame, &mut work);
+            self.bank.apply(power, row);
+            energies.push(mel::mean(power));
+        }
+        let lowest = mel::lowest(&data, self.top_db);
+        let mut work = None;
+        for (frame, (row, energy)) in data.chunks_exact_mut(n_mels).zip(energies).enumerate() {
+            if self.bank.is_delicate(row, energy, lowest) {
+                let work = work.get_or_insert_with(|| self.exact.workspace());
+                self.bank.apply(self.exact.power(samples, frame, work), row);
+            }
         }
         if let Some(at) = mel::to_decibels(&mut data, self.top_db) {
             return Err(FeatureError::NonFinite { frame: at / n_mels, band: at % n_mels });

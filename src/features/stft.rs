@@ -1,22 +1,40 @@
 //! The short-time power spectrum: frames, Hann window, a real FFT by way of a complex one of half the length.
 //!
-//! In f64 like librosa's, although samples and power are f32: rounding in f32 lies some 140 dB below a frame's energy
-//! spread over all bins, and shows in the quiet bands of tonal sound (0.7 dB at -100 dB beside a full-scale sweep).
+//! Written once for f32, which is fast, and f64, which is what librosa transforms in: [`super::LogMel::compute`] says
+//! when which is used.
 
 use super::mel::LANES;
 use crate::config::{FeatureConfig, PadMode};
 use rustfft::num_complex::Complex;
-use rustfft::{Fft, FftPlanner};
+use rustfft::num_traits::AsPrimitive;
+use rustfft::{Fft, FftNum, FftPlanner};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-pub(super) struct Stft {
+/// f32 or f64.
+pub(super) trait Real: FftNum + From<f32> + AsPrimitive<f32> {
+    fn narrowed(value: f64) -> Self;
+}
+
+impl Real for f32 {
+    fn narrowed(value: f64) -> Self {
+        value as f32
+    }
+}
+
+impl Real for f64 {
+    fn narrowed(value: f64) -> Self {
+        value
+    }
+}
+
+pub(super) struct Stft<T> {
     /// Of `n_fft / 2` points for an even `n_fft`, which is the usual case; of `n_fft` for an odd one.
-    fft: Arc<dyn Fft<f64>>,
+    fft: Arc<dyn Fft<T>>,
     /// Halved, because the step from half length to full sums two bins.
-    window: Vec<f64>,
-    /// `-i e^(-2 pi i k / n_fft)` for the bins `k` up to a quarter of `n_fft`.
-    twiddles: Vec<Complex<f64>>,
+    window: Vec<T>,
+    /// `-i e^(-2 pi i k / n_fft)` for the bins `k` up to a quarter of `n_fft`, real and imaginary parts.
+    twiddles: (Vec<T>, Vec<T>),
     hop: usize,
     /// Samples before the first frame's first sample: `n_fft / 2` when centred.
     pad: usize,
@@ -24,25 +42,25 @@ pub(super) struct Stft {
 }
 
 /// Buffers that one clip's frames go through.
-pub(super) struct Workspace {
-    input: Vec<Complex<f64>>,
-    spectrum: Vec<Complex<f64>>,
-    scratch: Vec<Complex<f64>>,
+pub(super) struct Workspace<T> {
+    input: Vec<Complex<T>>,
+    spectrum: Vec<Complex<T>>,
+    scratch: Vec<Complex<T>>,
     /// A frame that reaches over an end of the clip, with its padding.
     edge: Vec<f32>,
     /// Power of the bins 0 to n_fft/2, then zeros for the filter bank's last lanes.
     power: Vec<f32>,
 }
 
-impl Stft {
+impl<T: Real> Stft<T> {
     pub(super) fn new(config: &FeatureConfig) -> Self {
         let n = config.n_fft;
         let turn = |index: usize| TAU * index as f64 / n as f64;
         Self {
             fft: FftPlanner::new().plan_fft_forward(if n.is_multiple_of(2) { n / 2 } else { n }),
             // Periodic: the period has one more point than a symmetric window of this length.
-            window: (0..n).map(|index| 0.5 * (0.5 - 0.5 * turn(index).cos())).collect(),
-            twiddles: (0..=n / 4).map(|bin| Complex::new(-turn(bin).sin(), -turn(bin).cos())).collect(),
+            window: (0..n).map(|index| T::narrowed(0.25 - 0.25 * turn(index).cos())).collect(),
+            twiddles: (1..=n / 4).map(|bin| (T::narrowed(-turn(bin).sin()), T::narrowed(-turn(bin).cos()))).unzip(),
             hop: config.hop_length,
             pad: if config.center { n / 2 } else { 0 },
             mode: config.pad_mode,
@@ -65,36 +83,37 @@ impl Stft {
         (self.n_fft() - 2 * self.pad).max(1)
     }
 
-    pub(super) fn workspace(&self) -> Workspace {
+    pub(super) fn workspace(&self) -> Workspace<T> {
+        let zero = Complex::new(T::zero(), T::zero());
         let (n, points) = (self.n_fft(), self.fft.len());
         Workspace {
-            input: vec![Complex::default(); points],
-            spectrum: vec![Complex::default(); points],
-            scratch: vec![Complex::default(); self.fft.get_outofplace_scratch_len()],
+            input: vec![zero; points],
+            spectrum: vec![zero; points],
+            scratch: vec![zero; self.fft.get_outofplace_scratch_len()],
             edge: vec![0.0; n],
             power: vec![0.0; (n / 2 + 1).next_multiple_of(LANES) + LANES],
         }
     }
 
     /// The power spectrum of a frame: bins 0 to n_fft/2, then at least [`LANES`] zeros.
-    pub(super) fn power<'a>(&self, samples: &[f32], frame: usize, work: &'a mut Workspace) -> &'a [f32] {
+    pub(super) fn power<'a>(&self, samples: &[f32], frame: usize, work: &'a mut Workspace<T>) -> &'a [f32] {
         let Workspace { input, spectrum, scratch, edge, power } = work;
         let frame = self.frame(samples, frame, edge);
         if self.n_fft().is_multiple_of(2) {
             let pairs = frame.as_chunks::<2>().0.iter().zip(self.window.as_chunks::<2>().0);
             for (z, ([x, y], [v, w])) in input.iter_mut().zip(pairs) {
-                *z = Complex::new(v * f64::from(*x), w * f64::from(*y));
+                *z = Complex::new(*v * T::from(*x), *w * T::from(*y));
             }
             self.fft.process_outofplace_with_scratch(input, spectrum, scratch);
-            unfold(spectrum, &self.twiddles, power);
+            unfold(spectrum, &self.twiddles.0, &self.twiddles.1, power);
         } else {
             for (z, (x, w)) in input.iter_mut().zip(frame.iter().zip(&self.window)) {
-                *z = Complex::new(w * f64::from(*x), 0.0);
+                *z = Complex::new(*w * T::from(*x), T::zero());
             }
             self.fft.process_outofplace_with_scratch(input, spectrum, scratch);
             let bins = self.n_fft() / 2 + 1;
             for (power, z) in power.iter_mut().zip(&spectrum[..bins]) {
-                *power = (4.0 * z.norm_sqr()) as f32;
+                *power = 4.0 * z.norm_sqr().as_();
             }
         }
         power
@@ -131,22 +150,47 @@ impl Stft {
 ///
 /// With `E = Z[k] + conj Z[n/2-k]`, `O = Z[k] - conj Z[n/2-k]` and `T = -i e^(-2 pi i k/n) O`: `2 X[k] = E + T` and
 /// `2 conj X[n/2-k] = E - T`. The halves are in the window.
-fn unfold(z: &[Complex<f64>], twiddles: &[Complex<f64>], power: &mut [f32]) {
+fn unfold<T: Real>(z: &[Complex<T>], cos: &[T], sin: &[T], power: &mut [f32]) {
     let half = z.len();
-    // Bin 0 is its own mirror image and gives the bins 0 and n/2.
-    let (even, turned) = (2.0 * z[0].re, 2.0 * z[0].im);
-    power[0] = ((even + turned) * (even + turned)) as f32;
-    power[half] = ((even - turned) * (even - turned)) as f32;
+    // Bin 0 is its own mirror image and gives the bins 0 and n/2; the middle one has no partner.
+    let (even, turned) = (z[0].re + z[0].re, z[0].im + z[0].im);
+    power[0] = ((even + turned) * (even + turned)).as_();
+    power[half] = ((even - turned) * (even - turned)).as_();
+    power[half / 2] = if half > 1 { 4.0 * z[half / 2].norm_sqr().as_() } else { power[0] };
+    let pairs = (half - 1) / 2;
     let (low, high) = power[1..half].split_at_mut(half / 2);
-    let pairs = z[1..].iter().zip(z[1..].iter().rev()).zip(&twiddles[1..]);
-    for (((z, mirror), twiddle), (low, high)) in pairs.zip(low.iter_mut().zip(high.iter_mut().rev())) {
-        let even = z + mirror.conj();
-        let turned = twiddle * (z - mirror.conj());
-        *low = (even + turned).norm_sqr() as f32;
-        *high = (even - turned).norm_sqr() as f32;
+    let (low, high) = (&mut low[..pairs], &mut high[..pairs]);
+    let (rising, falling) = (&z[1..1 + pairs], &z[half - pairs..]);
+    // Whole blocks, which become vector instructions, then the rest.
+    let blocks = pairs / BLOCK;
+    let (z, mirror) = (rising.as_chunks::<BLOCK>().0, falling.as_rchunks::<BLOCK>().1);
+    let (cos_blocks, sin_blocks) = (cos.as_chunks::<BLOCK>().0, sin.as_chunks::<BLOCK>().0);
+    let (low_blocks, high_blocks) = (low.as_chunks_mut::<BLOCK>().0, high.as_rchunks_mut::<BLOCK>().1);
+    for (((z, mirror), (cos, sin)), (low, high)) in z
+        .iter()
+        .zip(mirror.iter().rev())
+        .zip(cos_blocks.iter().zip(sin_blocks))
+        .zip(low_blocks.iter_mut().zip(high_blocks.iter_mut().rev()))
+    {
+        for lane in 0..BLOCK {
+            (low[lane], high[BLOCK - 1 - lane]) = unfold_pair(z[lane], mirror[BLOCK - 1 - lane], cos[lane], sin[lane]);
+        }
     }
-    // Of an even number of points the middle one has no partner.
-    if half.is_multiple_of(2) {
-        power[half / 2] = (4.0 * z[half / 2].norm_sqr()) as f32;
+    for k in blocks * BLOCK..pairs {
+        (low[k], high[pairs - 1 - k]) = unfold_pair(rising[k], falling[pairs - 1 - k], cos[k], sin[k]);
     }
+}
+
+const BLOCK: usize = 4;
+
+#[inline(always)]
+fn unfold_pair<T: Real>(z: Complex<T>, mirror: Complex<T>, cos: T, sin: T) -> (f32, f32) {
+    let (even_re, even_im) = (z.re + mirror.re, z.im - mirror.im);
+    let (odd_re, odd_im) = (z.re - mirror.re, z.im + mirror.im);
+    let (re, im) = (cos * odd_re - sin * odd_im, cos * odd_im + sin * odd_re);
+    let (sum_re, sum_im) = (even_re + re, even_im + im);
+    let (difference_re, difference_im) = (even_re - re, even_im - im);
+    let low = sum_re * sum_re + sum_im * sum_im;
+    let high = difference_re * difference_re + difference_im * difference_im;
+    (low.as_(), high.as_())
 }

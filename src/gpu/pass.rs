@@ -1,6 +1,6 @@
 //! Recording prepared dispatches, and how much of them goes into one submission.
 
-use super::{AdapterSummary, Dispatch, Gpu, GpuError, Tensor, Timer};
+use super::{AdapterSummary, Dispatch, Gpu, GpuError, Profile, Tensor, Timer};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +41,7 @@ pub struct Pass<'g> {
     encoder: Option<wgpu::CommandEncoder>,
     open: Option<wgpu::ComputePass<'static>>,
     timer: Option<&'g Timer>,
+    profile: Option<&'g Profile>,
     work: f64,
     dispatches: usize,
     submissions: usize,
@@ -49,12 +50,17 @@ pub struct Pass<'g> {
 impl<'g> Pass<'g> {
     /// Starts recording.
     pub fn new(gpu: &'g Gpu) -> Self {
-        Self { gpu, encoder: None, open: None, timer: None, work: 0.0, dispatches: 0, submissions: 0 }
+        Self { gpu, encoder: None, open: None, timer: None, profile: None, work: 0.0, dispatches: 0, submissions: 0 }
     }
 
     /// Starts recording, with the device time of every submission added to `timer`.
     pub fn timed(gpu: &'g Gpu, timer: Option<&'g Timer>) -> Self {
         Self { timer, ..Self::new(gpu) }
+    }
+
+    /// Submits and waits for every dispatch by itself, and adds its wall time to `profile`.
+    pub fn profiled(gpu: &'g Gpu, profile: &'g Profile) -> Self {
+        Self { profile: Some(profile), ..Self::new(gpu) }
     }
 
     /// Records one dispatch. `immediates` are the 32-bit words of the kernel's `var<immediate>`; `work` its operations
@@ -77,6 +83,13 @@ impl<'g> Pass<'g> {
         pass.dispatch_workgroups(grid.0[0], grid.0[1], grid.0[2]);
         self.work += work as f64;
         self.dispatches += 1;
+        if let Some(profile) = self.profile {
+            let start = Instant::now();
+            self.flush();
+            // A lost device shows at the pass's end.
+            let _ = self.gpu.wait();
+            profile.add(dispatch.label(), start.elapsed(), work);
+        }
     }
 
     /// Copies the first `elements` of `from` to `to`.

@@ -13,6 +13,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "average_pool",
     "batch_norm",
     "convolution",
+    "convolution_subgroup",
     "global_average_pool",
     "gradient_clip",
     "indrnn",

@@ -4,11 +4,8 @@ use super::{Channels, Declarations, FileLayout, Gradient, Initial, Param, Slices
 use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const CONVOLUTION: Shader = Shader("convolution");
+const CONVOLUTION_SUBGROUP: Shader = Shader("convolution_subgroup");
 const REDUCE: Shader = Shader("reduce");
-/// Rows and columns of a workgroup's tile, and rows of the weight gradient's: as in the shader.
-const TILE_ROWS: usize = 128;
-const TILE_COLUMNS: usize = 32;
-const TILE_WEIGHT_ROWS: usize = 64;
 /// Pixels are parted into at most this many sums of the weight gradient per slice.
 const SPLITS: usize = 64;
 
@@ -67,8 +64,39 @@ pub struct ConvolutionTensors<'a> {
     pub scratch: &'a Tensor,
 }
 
+/// Which shader of the family runs, with the tiles that its workgroups own.
+#[derive(Debug, Clone, Copy)]
+struct Variant {
+    shader: Shader,
+    /// Rows and columns of a product's tile.
+    tile: [usize; 2],
+    /// Invocations of a subgroup, where the shader is written for it.
+    lanes: Option<usize>,
+}
+
+impl Variant {
+    /// Software adapters gain from subgroup broadcasts, hardware from workgroup memory.
+    fn choose(gpu: &Gpu) -> Self {
+        let [least, most] = gpu.summary().subgroup_sizes.map(|lanes| lanes as usize);
+        if gpu.summary().is_software() && gpu.summary().subgroups && least == most && least >= 8 {
+            Self { shader: CONVOLUTION_SUBGROUP, tile: [16, 4 * least], lanes: Some(least) }
+        } else {
+            Self { shader: CONVOLUTION, tile: [128, 32], lanes: None }
+        }
+    }
+
+    /// Workgroups along the (tap, input) rows of the weight gradient.
+    fn weight_tiles(&self, shape: ConvolutionShape) -> usize {
+        match self.lanes {
+            Some(_) => shape.kernel[0] * shape.kernel[1] * shape.inputs.div_ceil(16),
+            None => shape.weight_rows().div_ceil(64),
+        }
+    }
+}
+
 /// A convolution prepared over its tensors.
 pub struct Convolution {
+    variant: Variant,
     shape: ConvolutionShape,
     slices: Slices,
     forward: Vec<Dispatch>,
@@ -89,7 +117,8 @@ impl Convolution {
         assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
         let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
         let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
-        let constants: Vec<(&str, Constant)> = vec![
+        let variant = Variant::choose(gpu);
+        let mut constants: Vec<(&str, Constant)> = vec![
             ("KERNEL_TIME", shape.kernel[0].into()),
             ("KERNEL_MEL", shape.kernel[1].into()),
             ("INPUTS", shape.inputs.into()),
@@ -107,9 +136,11 @@ impl Convolution {
             ("ADD_Y", (*first_input > 0).into()),
             ("ADD_DX", dx.as_ref().is_some_and(|(_, gradient)| gradient.adds()).into()),
         ];
+        constants.extend(variant.lanes.map(|lanes| ("LANES", lanes.into())));
         // Without a fold the two are bound but never read.
         let (scale, shift) = fold.unwrap_or((&bias.value, &bias.value));
         let mut layer = Self {
+            variant,
             shape,
             slices,
             forward: Vec::new(),
@@ -119,7 +150,11 @@ impl Convolution {
             backward_bias: Vec::new(),
             reduce_bias: if *first_input == 0 { Some(reduce(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
         };
-        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| CONVOLUTION.dispatch(gpu, entry, &constants, tensors);
+        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| if entry == "backward_bias" {
+                CONVOLUTION.dispatch(gpu, entry, &constants[..16], tensors)
+            } else {
+                variant.shader.dispatch(gpu, entry, &constants, tensors)
+            };
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
@@ -158,9 +193,9 @@ impl Convolution {
     pub fn backward_parameters(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         let ConvolutionShape { outputs, .. } = self.shape;
         let weight_rows = self.shape.weight_rows();
-        let columns = outputs.div_ceil(TILE_COLUMNS);
+        let columns = outputs.div_ceil(self.variant.tile[1]);
         let splits = self.each_split(batch, frames, |slice, splits, immediates, rows| {
-            let grid = Grid([weight_rows.div_ceil(TILE_WEIGHT_ROWS) as u32, splits as u32, columns as u32]);
+            let grid = Grid([self.variant.weight_tiles(self.shape) as u32, splits as u32, columns as u32]);
             pass.run(&self.backward_weight[slice], grid, immediates, self.work(rows));
         });
         let count = weight_rows * outputs;
@@ -195,8 +230,8 @@ impl Convolution {
     }
 
     fn tiles(&self, rows: usize, columns: usize) -> Grid {
-        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(TILE_ROWS));
-        Grid([x, y, columns.div_ceil(TILE_COLUMNS) as u32])
+        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(self.variant.tile[0]));
+        Grid([x, y, columns.div_ceil(self.variant.tile[1]) as u32])
     }
 }
 

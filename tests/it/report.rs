@@ -256,7 +256,7 @@ fn the_bar_shows_loss_accuracy_epoch_and_time_left_and_gives_way_to_the_summary(
     assert!(opening.contains("run: runs/indrnn-1") && opening.contains("epoch 1/2  preparing"), "{opening}");
     at(10, &step(1, 10));
     let half = last_line(at(20, &step(1, 20)));
-    assert!(half.contains("epoch 1/2  loss 1.6000  accuracy   5.0%  1 min left  █"), "{half}");
+    assert!(half.contains("epoch 1/2  loss 1.6000  accuracy   5.0%  1 min left  ") && half.contains('█'), "{half}");
     let filled = |text: &str| text.matches('█').count() as f64 / text.matches(['█', '▌', '░']).count() as f64;
     assert!((filled(&half) - 0.25).abs() < 0.05, "20 of 80 steps: {half}");
     at(45, &Event::Epoch(metrics(1)));

@@ -1,0 +1,335 @@
+// `convolution.wgsl` with subgroup broadcasts instead of workgroup memory: the same bindings, constants and results up to
+// the order of sums. For adapters whose subgroups all have LANES invocations, at least 8: software adapters, where
+// memory that invocations share is as slow as any other.
+//
+// Decomposition: a workgroup is one subgroup. It owns 16 rows x 4 LANES columns; a lane keeps, for each row, the four
+// columns lane, lane + LANES, .. Eight steps of the inner dimension at a time: lane s loads what all need for step s of
+// each row, and broadcasts it.
+
+const LANES: u32 = 8u;
+const KERNEL_TIME: u32 = 3u;
+const KERNEL_MEL: u32 = 3u;
+const INPUTS: u32 = 32u;
+const OUTPUTS: u32 = 32u;
+const MEL: u32 = 128u;
+// A row of x has X_STRIDE channels, of which X_FIRST .. X_FIRST + INPUTS are read; likewise y with dy, and dx.
+const X_STRIDE: u32 = 32u;
+const X_FIRST: u32 = 0u;
+const DX_STRIDE: u32 = 32u;
+const DX_FIRST: u32 = 0u;
+const Y_STRIDE: u32 = 32u;
+const Y_FIRST: u32 = 0u;
+// The weight has WEIGHT_INPUTS inputs, of which WEIGHT_FIRST .. WEIGHT_FIRST + INPUTS are these; scale and shift too.
+const WEIGHT_INPUTS: u32 = 32u;
+const WEIGHT_FIRST: u32 = 0u;
+const FOLD: bool = false;
+// Add to what y holds instead of starting from the bias; add to what dx holds.
+const ADD_Y: bool = false;
+const ADD_DX: bool = false;
+
+
+struct Size {
+    batch: u32,
+    frames: u32,
+    // Of the weight gradient: the first split of this dispatch, and how many pixels a split has.
+    first_split: u32,
+    split_rows: u32,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> scale: array<f32>;
+@group(0) @binding(4) var<storage, read> shift: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<storage, read> dy: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(8) var<storage, read_write> partial_sums: array<f32>;
+
+const ROWS: u32 = 16u;
+const OUTSIDE: u32 = 0xffffffffu;
+
+fn activation(place: u32, channel: u32) -> f32 {
+    let value = x[place + channel];
+    if (FOLD) {
+        return max(0.0, fma(value, scale[WEIGHT_FIRST + channel], shift[WEIGHT_FIRST + channel]));
+    }
+    return value;
+}
+
+// The row that lies `time` and `mel` steps from `row`, or OUTSIDE in the padding and past the end.
+fn neighbour(row: u32, rows: u32, time: i32, mel: i32) -> u32 {
+    let t = i32((row / MEL) % size.frames) + time;
+    let m = i32(row % MEL) + mel;
+    let inside = row < rows && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
+    return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
+}
+
+// Eight steps: results[r] += left[r] of lane s * right[s], for s = 0 .. 7. Written out, since a lane to broadcast from is a
+// constant and since loops over the accumulators would keep them in memory.
+fn multiply(results: ptr<function, array<vec4<f32>, 16>>, left: ptr<function, array<f32, 16>>, right: ptr<function, array<vec4<f32>, 8>>) {
+    let w0 = (*right)[0];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 0u)), w0, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 0u)), w0, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 0u)), w0, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 0u)), w0, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 0u)), w0, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 0u)), w0, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 0u)), w0, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 0u)), w0, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 0u)), w0, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 0u)), w0, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 0u)), w0, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 0u)), w0, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 0u)), w0, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 0u)), w0, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 0u)), w0, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 0u)), w0, (*results)[15]);
+    let w1 = (*right)[1];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 1u)), w1, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 1u)), w1, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 1u)), w1, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 1u)), w1, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 1u)), w1, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 1u)), w1, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 1u)), w1, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 1u)), w1, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 1u)), w1, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 1u)), w1, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 1u)), w1, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 1u)), w1, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 1u)), w1, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 1u)), w1, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 1u)), w1, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 1u)), w1, (*results)[15]);
+    let w2 = (*right)[2];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 2u)), w2, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 2u)), w2, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 2u)), w2, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 2u)), w2, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 2u)), w2, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 2u)), w2, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 2u)), w2, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 2u)), w2, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 2u)), w2, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 2u)), w2, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 2u)), w2, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 2u)), w2, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 2u)), w2, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 2u)), w2, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 2u)), w2, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 2u)), w2, (*results)[15]);
+    let w3 = (*right)[3];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 3u)), w3, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 3u)), w3, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 3u)), w3, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 3u)), w3, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 3u)), w3, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 3u)), w3, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 3u)), w3, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 3u)), w3, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 3u)), w3, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 3u)), w3, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 3u)), w3, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 3u)), w3, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 3u)), w3, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 3u)), w3, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 3u)), w3, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 3u)), w3, (*results)[15]);
+    let w4 = (*right)[4];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 4u)), w4, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 4u)), w4, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 4u)), w4, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 4u)), w4, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 4u)), w4, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 4u)), w4, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 4u)), w4, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 4u)), w4, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 4u)), w4, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 4u)), w4, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 4u)), w4, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 4u)), w4, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 4u)), w4, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 4u)), w4, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 4u)), w4, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 4u)), w4, (*results)[15]);
+    let w5 = (*right)[5];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 5u)), w5, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 5u)), w5, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 5u)), w5, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 5u)), w5, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 5u)), w5, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 5u)), w5, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 5u)), w5, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 5u)), w5, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 5u)), w5, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 5u)), w5, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 5u)), w5, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 5u)), w5, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 5u)), w5, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 5u)), w5, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 5u)), w5, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 5u)), w5, (*results)[15]);
+    let w6 = (*right)[6];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 6u)), w6, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 6u)), w6, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 6u)), w6, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 6u)), w6, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 6u)), w6, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 6u)), w6, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 6u)), w6, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 6u)), w6, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 6u)), w6, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 6u)), w6, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 6u)), w6, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 6u)), w6, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 6u)), w6, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 6u)), w6, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 6u)), w6, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 6u)), w6, (*results)[15]);
+    let w7 = (*right)[7];
+    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 7u)), w7, (*results)[0]);
+    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 7u)), w7, (*results)[1]);
+    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 7u)), w7, (*results)[2]);
+    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 7u)), w7, (*results)[3]);
+    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 7u)), w7, (*results)[4]);
+    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 7u)), w7, (*results)[5]);
+    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 7u)), w7, (*results)[6]);
+    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 7u)), w7, (*results)[7]);
+    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 7u)), w7, (*results)[8]);
+    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 7u)), w7, (*results)[9]);
+    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 7u)), w7, (*results)[10]);
+    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 7u)), w7, (*results)[11]);
+    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 7u)), w7, (*results)[12]);
+    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 7u)), w7, (*results)[13]);
+    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 7u)), w7, (*results)[14]);
+    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 7u)), w7, (*results)[15]);
+}
+
+@compute @workgroup_size(LANES)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let first_row = (group.y * groups.x + group.x) * ROWS;
+    let column = group.z * 4u * LANES + lane;
+    var results: array<vec4<f32>, 16>;
+    var places: array<u32, 16>;
+    var left: array<f32, 16>;
+    var right: array<vec4<f32>, 8>;
+    for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
+        for (var r = 0u; r < 16u; r += 1u) {
+            places[r] = neighbour(first_row + r, rows, i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u), i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u));
+        }
+        for (var c0 = 0u; c0 < INPUTS; c0 += 8u) {
+            let channel = c0 + lane % 8u;
+            let known = min(channel, INPUTS - 1u);
+            for (var r = 0u; r < 16u; r += 1u) {
+                let inside = places[r] != OUTSIDE && channel < INPUTS;
+                left[r] = select(0.0, activation(select(0u, places[r], inside) * X_STRIDE + X_FIRST, known), inside);
+            }
+            for (var s = 0u; s < 8u; s += 1u) {
+                let w = (tap * WEIGHT_INPUTS + WEIGHT_FIRST + min(c0 + s, INPUTS - 1u)) * OUTPUTS;
+                right[s] = vec4<f32>(weight[w + min(column, OUTPUTS - 1u)], weight[w + min(column + LANES, OUTPUTS - 1u)], weight[w + min(column + 2u * LANES, OUTPUTS - 1u)], weight[w + min(column + 3u * LANES, OUTPUTS - 1u)]);
+            }
+            multiply(&results, &left, &right);
+        }
+    }
+    for (var r = 0u; r < 16u; r += 1u) {
+        for (var g = 0u; g < 4u; g += 1u) {
+            let o = column + g * LANES;
+            if (first_row + r < rows && o < OUTPUTS) {
+                let place = (first_row + r) * Y_STRIDE + Y_FIRST + o;
+                var start = 0.0;
+                if (ADD_Y) {
+                    start = y[place];
+                } else {
+                    start = bias[o];
+                }
+                y[place] = start + results[r][g];
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let first_row = (group.y * groups.x + group.x) * ROWS;
+    let column = group.z * 4u * LANES + lane;
+    var results: array<vec4<f32>, 16>;
+    var places: array<u32, 16>;
+    var left: array<f32, 16>;
+    var right: array<vec4<f32>, 8>;
+    for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
+        for (var r = 0u; r < 16u; r += 1u) {
+            places[r] = neighbour(first_row + r, rows, i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL), i32(KERNEL_MEL / 2u) - i32(tap % KERNEL_MEL));
+        }
+        for (var o0 = 0u; o0 < OUTPUTS; o0 += 8u) {
+            let output = o0 + lane % 8u;
+            let known = min(output, OUTPUTS - 1u);
+            for (var r = 0u; r < 16u; r += 1u) {
+                let inside = places[r] != OUTSIDE && output < OUTPUTS;
+                left[r] = select(0.0, dy[select(0u, places[r], inside) * Y_STRIDE + Y_FIRST + known], inside);
+            }
+            let w = (tap * WEIGHT_INPUTS + WEIGHT_FIRST) * OUTPUTS;
+            let i0 = w + min(column, INPUTS - 1u) * OUTPUTS;
+            let i1 = w + min(column + LANES, INPUTS - 1u) * OUTPUTS;
+            let i2 = w + min(column + 2u * LANES, INPUTS - 1u) * OUTPUTS;
+            let i3 = w + min(column + 3u * LANES, INPUTS - 1u) * OUTPUTS;
+            for (var s = 0u; s < 8u; s += 1u) {
+                let o = min(o0 + s, OUTPUTS - 1u);
+                right[s] = vec4<f32>(weight[i0 + o], weight[i1 + o], weight[i2 + o], weight[i3 + o]);
+            }
+            multiply(&results, &left, &right);
+        }
+    }
+    for (var r = 0u; r < 16u; r += 1u) {
+        for (var g = 0u; g < 4u; g += 1u) {
+            let i = column + g * LANES;
+            if (first_row + r < rows && i < INPUTS) {
+                let place = (first_row + r) * DX_STRIDE + DX_FIRST + i;
+                var start = 0.0;
+                if (ADD_DX) {
+                    start = dx[place];
+                }
+                dx[place] = start + results[r][g];
+            }
+        }
+    }
+}
+
+// partial_sums[split, (tap, input), output]; groups: x = tiles of 16 inputs of each tap, y = splits, z = tiles of outputs.
+@compute @workgroup_size(LANES)
+fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let tiles = (INPUTS + 15u) / 16u;
+    let tap = group.x / tiles;
+    let first_input = (group.x % tiles) * 16u;
+    let column = group.z * 4u * LANES + lane;
+    let begin = group.y * size.split_rows;
+    let end = min(rows, begin + size.split_rows);
+    var results: array<vec4<f32>, 16>;
+    var left: array<f32, 16>;
+    var right: array<vec4<f32>, 8>;
+    for (var p0 = begin; p0 < end; p0 += 8u) {
+        let place = neighbour(p0 + lane % 8u, end, i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u), i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u));
+        let inside = place != OUTSIDE;
+        let first = select(0u, place, inside) * X_STRIDE + X_FIRST;
+        for (var r = 0u; r < 16u; r += 1u) {
+            left[r] = select(0.0, activation(first, min(first_input + r, INPUTS - 1u)), inside);
+        }
+        for (var s = 0u; s < 8u; s += 1u) {
+            let w = min(p0 + s, end - 1u) * Y_STRIDE + Y_FIRST;
+            right[s] = vec4<f32>(dy[w + min(column, OUTPUTS - 1u)], dy[w + min(column + LANES, OUTPUTS - 1u)], dy[w + min(column + 2u * LANES, OUTPUTS - 1u)], dy[w + min(column + 3u * LANES, OUTPUTS - 1u)]);
+        }
+        multiply(&results, &left, &right);
+    }
+    for (var r = 0u; r < 16u; r += 1u) {
+        for (var g = 0u; g < 4u; g += 1u) {
+            let o = column + g * LANES;
+            if (first_input + r < INPUTS && o < OUTPUTS) {
+                partial_sums[((size.first_split + group.y) * KERNEL_TIME * KERNEL_MEL * INPUTS + tap * INPUTS + first_input + r) * OUTPUTS + o] = results[r][g];
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The WGSL files themselves: listed, valid as they lie, translatable for every interface, and varied only by constants
+//! that they have. Nothing here but the last test needs an adapter.
+
+use melgrad::gpu::{Constant, Element, Gpu, GpuError, GpuOptions, Shader, shader_names, specialise};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use std::path::Path;
+
+/// What a file may use: immediates, and what the variant that its name ends in is for.
+fn capabilities(name: &str) -> Capabilities {
+    match name.trim_end_matches(".wgsl").rsplit('_').next() {
+        Some("subgroup") => Capabilities::IMMEDIATES | Capabilities::SUBGROUP,
+        Some("coop") => Capabilities::IMMEDIATES | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
+        _ => Capabilities::IMMEDIATES,
+    }
+}
+
+/// naga has no HLSL for cooperative matrices.
+fn has_hlsl(name: &str) -> bool {
+    !capabilities(name).contains(Capabilities::COOPERATIVE_MATRIX)
+}
+
+fn texts() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut texts: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(path).unwrap()))
+        .collect();
+    texts.sort();
+    texts
+}
+
+fn parse(name: &str, text: &str) -> (naga::Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text)));
+    let info = Validator::new(ValidationFlags::all(), capabilities(name)).validate(&module);
+    let info = info.unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text)));
+    (module, info)
+}
+
+#[test]
+fn every_file_of_the_folder_is_known_by_its_name() {
+    let files: Vec<String> = texts().into_iter().map(|(file, _)| file).collect();
+    let known: Vec<String> = shader_names().map(|name| format!("{name}.wgsl")).collect();
+    assert_eq!(files, known, "the list in src/gpu/source.rs and the folder shaders/ differ");
+}
+
+#[test]
+fn every_shader_is_valid_as_it_lies() {
+    for (name, text) in texts() {
+        let (module, _) = parse(&name, &text);
+        assert!(!module.entry_points.is_empty(), "{name} has no entry point");
+        let stem = name.trim_end_matches(".wgsl");
+        assert_eq!(specialise(stem, &[]).unwrap(), text, "{name}: without constants nothing changes");
+    }
+}
+
+#[test]
+fn every_entry_point_translates_to_spir_v() {
+    for (name, text) in texts() {
+        let (module, info) = parse(&name, &text);
+        for entry in &module.entry_points {
+            let shared = spv::Options { lang_version: (1, 3), ..Default::default() };
+            let options = spv::PipelineOptions { shader_stage: entry.stage, entry_point: entry.name.clone() };
+            let words = spv::write_vec(&module, &info, &shared, Some(&options));
+            let words = words.unwrap_or_else(|error| panic!("{name} {}: {error}", entry.name));
+            assert_eq!(words[0], 0x0723_0203, "the magic number of SPIR-V");
+        }
+    }
+}
+
+#[test]
+fn every_entry_point_translates_to_metal() {
+    for (name, text) in texts() {
+        let (module, info) = parse(&name, &text);
+        for entry in &module.entry_points {
+            let resources = msl::EntryPointResources { immediates_buffer: Some(0), sizes_buffer: Some(1), ..Default::default() };
+            let options = msl::Options {
+                lang_version: (2, 4),
+                per_entry_point_map: [(entry.name.clone(), resources)].into(),
+                fake_missing_bindings: true,
+                ..Default::default()
+            };
+            let pipeline = msl::PipelineOptions { entry_point: Some((entry.stage, entry.name.clone())), ..Default::default() };
+            let (source, translated) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name} {}: {error}", entry.name));
+            let failed: Vec<_> = translated.entry_point_names.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+            assert!(failed.is_empty(), "{name} {}: {failed:?}", entry.name);
+            assert!(source.contains("kernel void"), "{name} {}: no kernel", entry.name);
+        }
+    }
+}
+
+#[test]
+fn every_entry_point_translates_to_hlsl() {
+    for (name, text) in texts().into_iter().filter(|(name, _)| has_hlsl(name)) {
+        let (module, info) = parse(&name, &text);
+        for entry in &module.entry_points {
+            let target = |register| Some(hlsl::BindTarget { space: 100, register, ..Default::default() });
+            let options = hlsl::Options {
+                shader_model: hlsl::ShaderModel::V6_0,
+                immediates_target: target(0),
+                special_constants_binding: target(1),
+                ..Default::default()
+            };
+            let pipeline = hlsl::PipelineOptions { entry_point: Some((entry.stage, entry.name.clone())) };
+            let mut source = String::new();
+            let translated = hlsl::Writer::new(&mut source, &options, &pipeline).write(&module, &info, None);
+            let translated = translated.unwrap_or_else(|error| panic!("{name} {}: {error}", entry.name));
+            let failed: Vec<_> = translated.entry_point_names.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+            assert!(failed.is_empty(), "{name} {}: {failed:?}", entry.name);
+            assert!(source.contains("numthreads"), "{name} {}: no kernel", entry.name);
+        }
+    }
+}
+
+#[test]
+fn constants_replace_whole_lines_and_wrong_ones_are_errors() {
+    let varied = specialise("convolution", &[("KERNEL_TIME", 5u32.into()), ("FOLD", true.into())]).unwrap();
+    assert!(varied.contains("\nconst KERNEL_TIME: u32 = 5u;\n") && varied.contains("\nconst FOLD: bool = true;\n"));
+    assert!(varied.contains("\nconst KERNEL_MEL: u32 = 3u;\n"), "the others stay");
+    parse("convolution", &varied);
+    let third = specialise("batch_norm", &[("EPSILON", Constant::F32(1.0 / 3.0))]).unwrap();
+    assert!(third.contains("\nconst EPSILON: f32 = 0.33333334f;\n"));
+    parse("batch_norm", &third);
+
+    let message = |name, constants: &[(&str, Constant)]| specialise(name, constants).unwrap_err();
+    let unknown = message("convolution", &[("KERNEL_WIDTH", 5u32.into())]);
+    assert!(matches!(unknown, GpuError::Constant { .. }) && unknown.to_string().contains("KERNEL_WIDTH") && unknown.to_string().contains("KERNEL_TIME"), "{unknown}");
+    let mistyped = message("convolution", &[("KERNEL_TIME", true.into())]);
+    assert!(matches!(mistyped, GpuError::Constant { .. }) && mistyped.to_string().contains("u32, not bool"), "{mistyped}");
+    // One that is computed from others has no type of its own to hold on to.
+    let derived = message("convolution", &[("TAPS", 1.5f32.into())]);
+    assert!(matches!(derived, GpuError::Constant { .. }), "{derived}");
+    assert!(matches!(message("convolutions", &[]), GpuError::UnknownShader { name } if name == "convolutions"));
+}
+
+#[test]
+fn a_wrong_name_in_a_dispatch_says_which() {
+    let gpu = Gpu::open(&GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let [x, y] = ["x", "y"].map(|name| gpu.tensor(name, Element::F32, &[4]).unwrap());
+    let failure = |shader: &'static str, entry, tensors: &[(&str, &melgrad::gpu::Tensor)]| match Shader(shader).dispatch(&gpu, entry, &[], tensors) {
+        Ok(_) => panic!("{shader}.{entry} took {:?}", tensors.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
+        Err(error) => error,
+    };
+    assert!(Shader("relu").dispatch(&gpu, "forward", &[], &[("x", &x), ("y", &y)]).is_ok());
+    let missing = failure("relu", "forward", &[("x", &x)]);
+    assert!(matches!(&missing, GpuError::Binding { problem, .. } if problem.contains("`y` is not bound")), "{missing}");
+    let unknown = failure("relu", "forward", &[("x", &x), ("y", &y), ("z", &y)]);
+    assert!(matches!(&unknown, GpuError::Binding { problem, .. } if problem.contains("`z`") && problem.contains("x, y")), "{unknown}");
+    let unused = failure("relu", "forward", &[("x", &x), ("y", &y), ("dy", &y)]);
+    assert!(matches!(unused, GpuError::Binding { .. }), "a binding of another entry point is not one of this: {unused}");
+    let entry = failure("relu", "backward", &[]);
+    assert!(matches!(&entry, GpuError::UnknownEntry { known, .. } if known == "forward, backward_input"), "{entry}");
+    assert!(matches!(failure("rely", "forward", &[]), GpuError::UnknownShader { .. }));
+    gpu.health().unwrap();
+}
