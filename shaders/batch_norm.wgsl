@@ -15,6 +15,7 @@
 const CHANNELS: u32 = 32u;
 const LANES: u32 = 32u;
 const CHUNK: u32 = 512u;
+const BLOCK: u32 = 64u;
 const PIVOT_ROWS: u32 = 16u;
 // A row of x has X_STRIDE channels, of which X_FIRST .. are these; likewise y, dy and dx.
 const X_STRIDE: u32 = 32u;
@@ -150,31 +151,24 @@ fn fold(@builtin(global_invocation_id) id: vec3<u32>) {
     shift_out[p] = fma(-mean, s, beta[p]);
 }
 
-fn normalised(row: u32, channel: u32) -> f32 {
-    return fma(x[row * X_STRIDE + X_FIRST + channel], scale[PARAMETERS_FIRST + channel], shift[PARAMETERS_FIRST + channel]);
-}
-
+// Groups: x, y = blocks of BLOCK rows, z = tiles of LANES channels. An invocation keeps one channel, so that what is the
+// same for all rows is loaded once.
 @compute @workgroup_size(64)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * groups.x + group.x) * 64u + lane;
-    let row = i / CHANNELS;
-    let channel = i % CHANNELS;
-    if (row >= size.rows) {
+    let channel = group.z * LANES + lane % LANES;
+    if (channel >= CHANNELS || lane / LANES >= 64u / LANES) {
         return;
     }
-    var z = normalised(row, channel);
-    if (RELU) {
-        z = max(0.0, z);
+    let factor = scale[PARAMETERS_FIRST + channel];
+    let offset = shift[PARAMETERS_FIRST + channel];
+    let first = (group.y * groups.x + group.x) * BLOCK;
+    for (var row = first + lane / LANES; row < min(size.rows, first + BLOCK); row += 64u / LANES) {
+        var z = fma(x[row * X_STRIDE + X_FIRST + channel], factor, offset);
+        if (RELU) {
+            z = max(0.0, z);
+        }
+        y[row * Y_STRIDE + Y_FIRST + channel] = z;
     }
-    y[row * Y_STRIDE + Y_FIRST + channel] = z;
-}
-
-fn gradient(row: u32, channel: u32) -> f32 {
-    let d = dy[row * DY_STRIDE + DY_FIRST + channel];
-    if (RELU) {
-        return select(0.0, d, normalised(row, channel) > 0.0);
-    }
-    return d;
 }
 
 // Groups: x = chunks, y = tiles of LANES channels.
@@ -184,11 +178,16 @@ fn partial_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     var sums = vec2<f32>(0.0);
     if (channel < CHANNELS && lane / LANES < 64u / LANES) {
         let batch = moments[STATISTICS_FIRST + channel];
+        let factor = scale[PARAMETERS_FIRST + channel];
+        let offset = shift[PARAMETERS_FIRST + channel];
         let end = min(size.rows, (group.x + 1u) * CHUNK);
         for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
-            let dz = gradient(row, channel);
-            let xhat = (x[row * X_STRIDE + X_FIRST + channel] - batch.x) * batch.y;
-            sums += vec2<f32>(dz, dz * xhat);
+            let value = x[row * X_STRIDE + X_FIRST + channel];
+            var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
+            if (RELU) {
+                dz = select(0.0, dz, fma(value, factor, offset) > 0.0);
+            }
+            sums += vec2<f32>(dz, dz * ((value - batch.x) * batch.y));
         }
     }
     store_chunk(size.first_chunk + group.x, channel, lane, sums);
@@ -209,22 +208,30 @@ fn finish_gradients(@builtin(global_invocation_id) id: vec3<u32>) {
     coefficients_out[channel] = total / f32(size.all_rows);
 }
 
+// Groups as in forward.
 @compute @workgroup_size(64)
 fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * groups.x + group.x) * 64u + lane;
-    let row = i / CHANNELS;
-    let channel = i % CHANNELS;
-    if (row >= size.rows) {
+    let channel = group.z * LANES + lane % LANES;
+    if (channel >= CHANNELS || lane / LANES >= 64u / LANES) {
         return;
     }
     let batch = moments[STATISTICS_FIRST + channel];
-    let xhat = (x[row * X_STRIDE + X_FIRST + channel] - batch.x) * batch.y;
     let c = coefficients[channel];
-    let place = row * DX_STRIDE + DX_FIRST + channel;
-    let d = scale[PARAMETERS_FIRST + channel] * (gradient(row, channel) - c.x - xhat * c.y);
-    if (ADD_DX) {
-        dx[place] += d;
-    } else {
-        dx[place] = d;
+    let factor = scale[PARAMETERS_FIRST + channel];
+    let offset = shift[PARAMETERS_FIRST + channel];
+    let first = (group.y * groups.x + group.x) * BLOCK;
+    for (var row = first + lane / LANES; row < min(size.rows, first + BLOCK); row += 64u / LANES) {
+        let value = x[row * X_STRIDE + X_FIRST + channel];
+        var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
+        if (RELU) {
+            dz = select(0.0, dz, fma(value, factor, offset) > 0.0);
+        }
+        let place = row * DX_STRIDE + DX_FIRST + channel;
+        let d = factor * (dz - c.x - (value - batch.x) * batch.y * c.y);
+        if (ADD_DX) {
+            dx[place] += d;
+        } else {
+            dx[place] = d;
+        }
     }
 }

@@ -1,9 +1,13 @@
 // Puts a batch of features (batch, frames, mel) where a network reads it.
 //
 //   sequence[t, s, m] = (features[s, t, m] - mean[m]) / deviation[m]      for recurrent networks
-//   image[s, t, m] likewise                                          for convolutional ones that want it
+//   image[s, t, m] likewise                                          for convolutional ones
+//
+// Images are read in slices of SLICE samples that begin where a full batch of SLICE_FRAMES frames puts them.
 
 const MEL: u32 = 128u;
+const SLICE: u32 = 1024u;
+const SLICE_FRAMES: u32 = 1024u;
 
 struct Size {
     batch: u32,
@@ -35,5 +39,7 @@ fn image(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
         return;
     }
     let m = i % MEL;
-    y[i] = (features[i] - mean[m]) / deviation[m];
+    let sample = i / (size.frames * MEL);
+    let skipped = (sample / SLICE) * SLICE * (SLICE_FRAMES - size.frames) * MEL;
+    y[i + skipped] = (features[i] - mean[m]) / deviation[m];
 }

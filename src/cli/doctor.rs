@@ -49,8 +49,8 @@ struct Tested {
 #[derive(serde::Serialize)]
 struct Kernel {
     kernel: &'static str,
-    /// Which of the family's kernels the adapter gets.
-    variant: &'static str,
+    /// The shader of the family that the adapter gets.
+    shader: &'static str,
     passes: bool,
     error: Option<String>,
     worst_relative: Option<f64>,
@@ -66,7 +66,7 @@ impl Kernel {
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let worst_relative = comparisons.iter().map(|comparison| comparison.worst_relative).max_by(f64::total_cmp);
-        Self { kernel: outcome.kernel, variant: "plain f32", passes, error, worst_relative, seconds: outcome.seconds, comparisons }
+        Self { kernel: outcome.kernel, shader: outcome.shader, passes, error, worst_relative, seconds: outcome.seconds, comparisons }
     }
 }
 
@@ -170,7 +170,7 @@ fn print(adapters: &[AdapterSummary], tested: &Tested) {
     }
     let mut table = Table::new(&[
         Column::Left("kernel"),
-        Column::Left("variant"),
+        Column::Left("shader"),
         Column::Right("tensors"),
         Column::Right("worst difference"),
         Column::Right("seconds"),
@@ -184,7 +184,7 @@ fn print(adapters: &[AdapterSummary], tested: &Tested) {
         };
         table.row([
             kernel.kernel.to_owned(),
-            kernel.variant.to_owned(),
+            kernel.shader.to_owned(),
             kernel.comparisons.len().to_string(),
             kernel.worst_relative.map_or_else(String::new, |worst| format!("{worst:.1e}")),
             format!("{:.2}", kernel.seconds),

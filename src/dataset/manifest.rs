@@ -19,7 +19,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8], root: Root) -> Result<Listing, Da
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
         at(line as u64, "is not UTF-8; save the manifest as UTF-8".into())
     })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // The reader passes over a byte order mark by itself.
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| at(1, error.to_string()))?.clone();
     let columns = Columns::find(&header).map_err(|problem| at(1, problem))?;

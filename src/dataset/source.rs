@@ -82,7 +82,7 @@ pub(super) fn extension(path: &Path) -> String {
 
 /// Whether a folder's file is meant as data: audio (also of kinds to be refused by name) or ready features.
 pub(super) fn is_data(path: &Path) -> bool {
-    !is_hidden(path) && (crate::audio::is_audio(path) || extension(path) == "npy")
+    crate::audio::is_audio(path) || extension(path) == "npy"
 }
 
 /// A path as it is written in files and sorted by, the same on every system: parts joined by `/`, no `.` among them.

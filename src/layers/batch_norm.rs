@@ -9,6 +9,8 @@ use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader,
 const BATCH_NORM: Shader = Shader("batch_norm");
 /// Rows that one workgroup sums.
 const CHUNK: usize = 512;
+/// Rows that one workgroup maps.
+const BLOCK: usize = 64;
 
 /// Channels that a workgroup covers side by side: as many as there are, up to its 64 invocations.
 fn lanes(channels: usize) -> usize {
@@ -148,6 +150,7 @@ impl Normalise {
     pub fn new(gpu: &Gpu, norm: &BatchNorm, x: &Channels, y: &Channels, relu: bool, slices: Slices) -> Result<Self, GpuError> {
         let constants: Vec<(&str, Constant)> = vec![
             ("CHANNELS", x.count.into()),
+            ("LANES", lanes(x.count).into()),
             ("X_STRIDE", x.stride.into()),
             ("X_FIRST", x.first.into()),
             ("Y_STRIDE", y.stride.into()),
@@ -171,7 +174,9 @@ fn elementwise(pass: &mut Pass<'_>, dispatches: &[Dispatch], slices: Slices, cha
     for (slice, samples) in slices.active(batch) {
         let rows = samples * sample_rows;
         let immediates = [rows as u32, (batch * sample_rows) as u32, 0, 0, 0, 0];
-        pass.run(&dispatches[slice], Grid::threads(rows * channels, 64), &immediates, 4 * rows * channels);
+        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(BLOCK));
+        let grid = Grid([x, y, channels.div_ceil(lanes(channels)) as u32]);
+        pass.run(&dispatches[slice], grid, &immediates, 4 * rows * channels);
     }
 }
 

@@ -65,8 +65,8 @@ pub struct ConvolutionTensors<'a> {
 }
 
 /// Which shader of the family runs, with the tiles that its workgroups own.
-#[derive(Debug, Clone, Copy)]
-struct Variant {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvolutionVariant {
     shader: Shader,
     /// Rows and columns of a product's tile.
     tile: [usize; 2],
@@ -74,15 +74,27 @@ struct Variant {
     lanes: Option<usize>,
 }
 
-impl Variant {
-    /// Software adapters gain from subgroup broadcasts, hardware from workgroup memory.
-    fn choose(gpu: &Gpu) -> Self {
+impl ConvolutionVariant {
+    /// Those that run on the adapter, the one that it gets first: software adapters gain from subgroup broadcasts,
+    /// hardware from workgroup memory.
+    pub fn available(gpu: &Gpu) -> Vec<Self> {
         let [least, most] = gpu.summary().subgroup_sizes.map(|lanes| lanes as usize);
-        if gpu.summary().is_software() && gpu.summary().subgroups && least == most && least >= 8 {
-            Self { shader: CONVOLUTION_SUBGROUP, tile: [16, 4 * least], lanes: Some(least) }
-        } else {
-            Self { shader: CONVOLUTION, tile: [128, 32], lanes: None }
+        let plain = Self { shader: CONVOLUTION, tile: [128, 32], lanes: None };
+        if !gpu.summary().subgroups || least != most || least < 8 {
+            return vec![plain];
         }
+        let subgroup = Self { shader: CONVOLUTION_SUBGROUP, tile: [16, 4 * least], lanes: Some(least) };
+        if gpu.summary().is_software() { vec![subgroup, plain] } else { vec![plain, subgroup] }
+    }
+
+    /// The one that the adapter gets.
+    pub fn choose(gpu: &Gpu) -> Self {
+        Self::available(gpu)[0]
+    }
+
+    /// The name of its shader.
+    pub fn name(&self) -> &'static str {
+        self.shader.0
     }
 
     /// Workgroups along the (tap, input) rows of the weight gradient.
@@ -96,7 +108,7 @@ impl Variant {
 
 /// A convolution prepared over its tensors.
 pub struct Convolution {
-    variant: Variant,
+    variant: ConvolutionVariant,
     shape: ConvolutionShape,
     slices: Slices,
     forward: Vec<Dispatch>,
@@ -108,8 +120,13 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Prepares the kernels. `shape.inputs` are those of `tensors.x`.
+    /// Prepares the kernels that the adapter gets. `shape.inputs` are those of `tensors.x`.
     pub fn new(gpu: &Gpu, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
+        Self::with_variant(gpu, ConvolutionVariant::choose(gpu), shape, slices, tensors)
+    }
+
+    /// As [`Convolution::new`], with the kernels of one variant.
+    pub fn with_variant(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
         let ConvolutionTensors { x, fold, dx, y, dy, weight, bias, first_input, scratch } = tensors;
         assert!(shape.kernel.iter().all(|k| k % 2 == 1), "kernels are odd");
         assert!(*first_input == 0 || shape.kernel == [1, 1], "only a 1x1 kernel takes its inputs in parts");
@@ -117,7 +134,6 @@ impl Convolution {
         assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
         let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
         let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
-        let variant = Variant::choose(gpu);
         let mut constants: Vec<(&str, Constant)> = vec![
             ("KERNEL_TIME", shape.kernel[0].into()),
             ("KERNEL_MEL", shape.kernel[1].into()),
@@ -136,7 +152,9 @@ impl Convolution {
             ("ADD_Y", (*first_input > 0).into()),
             ("ADD_DX", dx.as_ref().is_some_and(|(_, gradient)| gradient.adds()).into()),
         ];
+        let shared = constants.len();
         constants.extend(variant.lanes.map(|lanes| ("LANES", lanes.into())));
+        let plain = &constants[..shared];
         // Without a fold the two are bound but never read.
         let (scale, shift) = fold.unwrap_or((&bias.value, &bias.value));
         let mut layer = Self {
@@ -150,11 +168,7 @@ impl Convolution {
             backward_bias: Vec::new(),
             reduce_bias: if *first_input == 0 { Some(reduce(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
         };
-        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| if entry == "backward_bias" {
-                CONVOLUTION.dispatch(gpu, entry, &constants[..16], tensors)
-            } else {
-                variant.shader.dispatch(gpu, entry, &constants, tensors)
-            };
+        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| variant.shader.dispatch(gpu, entry, &constants, tensors);
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
@@ -165,7 +179,7 @@ impl Convolution {
                 layer.backward_input.push(prepare("backward_input", &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)])?);
             }
             if *first_input == 0 {
-                layer.backward_bias.push(prepare("backward_bias", &[("dy", &dy), ("partial_sums", scratch)])?);
+                layer.backward_bias.push(CONVOLUTION.dispatch(gpu, "backward_bias", plain, &[("dy", &dy), ("partial_sums", scratch)])?);
             }
         }
         Ok(layer)

@@ -23,6 +23,22 @@ impl Slices {
         }
     }
 
+    /// The same or smaller slices, so that each begins where the adapter can bind it in maps of these bytes per sample.
+    pub fn aligned(self, gpu: &Gpu, sample_bytes: &[usize]) -> Result<Self, GpuError> {
+        let alignment = gpu.alignment() as usize;
+        let fits = |per: &usize| sample_bytes.iter().all(|bytes| (per * bytes).is_multiple_of(alignment));
+        if self.count() == 1 {
+            return Ok(self);
+        }
+        match (1..=self.per).rev().find(fits) {
+            Some(per) => Ok(Self { per, ..self }),
+            None => {
+                let bytes = (self.capacity * sample_bytes.iter().max().unwrap_or(&0)) as u64;
+                Err(GpuError::TooLarge { label: "a batch of feature maps".into(), bytes, limit: gpu.summary().max_binding_bytes })
+            }
+        }
+    }
+
     /// No cutting: for tensors that fit, and for sequences, whose batch is not the outermost axis.
     pub fn one(capacity: usize) -> Self {
         Self { capacity, per: capacity }

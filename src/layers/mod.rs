@@ -30,7 +30,7 @@ mod unit;
 
 pub use average_pool::AveragePool;
 pub use batch_norm::{BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Normalise};
-pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors};
+pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant};
 pub use decision::Decision;
 pub use global_average_pool::GlobalAveragePool;
 pub use inception::{Inception, Source, SourceStatistics};

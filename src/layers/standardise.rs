@@ -1,6 +1,6 @@
 //! Launcher of `standardise.wgsl`: the way of a batch of features into a network.
 
-use super::Size;
+use super::{Size, Slices};
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const STANDARDISE: Shader = Shader("standardise");
@@ -10,8 +10,8 @@ const STANDARDISE: Shader = Shader("standardise");
 pub enum StandardiseTo {
     /// (time, batch, mel), for recurrent networks.
     Sequence,
-    /// (batch, time, mel), for convolutional ones.
-    Image,
+    /// (batch, time, mel), for convolutional ones whose kernels read it in these slices.
+    Image(Slices),
 }
 
 /// `(features - mean) / std` per mel band.
@@ -31,12 +31,13 @@ impl Standardise {
         let mean = gpu.tensor("input.mean", Element::F32, &[mel])?;
         let std = gpu.tensor("input.std", Element::F32, &[mel])?;
         gpu.write(&std, &vec![1.0f32; mel]);
-        let entry = match to {
-            StandardiseTo::Sequence => "sequence",
-            StandardiseTo::Image => "image",
+        let (entry, slice) = match to {
+            StandardiseTo::Sequence => ("sequence", features.shape()[0]),
+            StandardiseTo::Image(slices) => ("image", slices.per()),
         };
+        let constants = [("MEL", mel.into()), ("SLICE", slice.into()), ("SLICE_FRAMES", features.shape()[1].into())];
         let tensors = [("features", features), ("mean", &mean), ("deviation", &std), ("y", y)];
-        let forward = STANDARDISE.dispatch(gpu, entry, &[("MEL", mel.into())], &tensors)?;
+        let forward = STANDARDISE.dispatch(gpu, entry, &constants, &tensors)?;
         Ok(Self { mean, std, mel, forward })
     }
 

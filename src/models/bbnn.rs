@@ -45,6 +45,18 @@ pub(super) fn declare(dimensions: Dimensions) -> Result<Declarations, ModelError
     Ok(declarations)
 }
 
+/// How a batch is cut on this adapter, into at most `most` samples at a time.
+pub(super) fn slices(gpu: &Gpu, dimensions: Dimensions, most: usize) -> Result<Slices, GpuError> {
+    let Dimensions { batch, frames, mels, .. } = dimensions;
+    let windows = Stem::pool(STEM_POOL).windows(0, frames);
+    let pool = Transition::pool();
+    let head = pool.windows(0, windows) * pool.windows(1, mels) * WIDTH;
+    let elements = [frames * mels, frames * mels * WIDTH, windows * mels * WIDTH, windows * mels * 4 * WIDTH, head];
+    let bytes = elements.map(|elements| elements * Element::F32.bytes());
+    let largest = bytes.into_iter().max().unwrap_or(0);
+    Slices::new(gpu, batch, largest)?.at_most(most).aligned(gpu, &bytes)
+}
+
 /// All layers of the network.
 pub(super) struct Bbnn {
     stem: Stem,
@@ -55,11 +67,9 @@ pub(super) struct Bbnn {
 
 impl Bbnn {
     /// Prepares every kernel from `x` (batch, frames, mel) to `logits`.
-    pub(super) fn new(gpu: &Gpu, dimensions: Dimensions, parameters: &Parameters, x: &Tensor, logits: &Map, most_per_slice: usize) -> Result<Self, GpuError> {
+    pub(super) fn new(gpu: &Gpu, dimensions: Dimensions, parameters: &Parameters, x: &Tensor, logits: &Map, slices: Slices) -> Result<Self, GpuError> {
         let Dimensions { batch, frames, mels, .. } = dimensions;
         let windows = Stem::pool(STEM_POOL).windows(0, frames);
-        let largest = (frames * mels * WIDTH).max(windows * mels * 4 * WIDTH);
-        let slices = Slices::new(gpu, batch, largest * Element::F32.bytes())?.at_most(most_per_slice);
         let kernel = |k: usize, inputs: usize| ConvolutionShape { kernel: [k, k], inputs, outputs: WIDTH, mel: mels }.scratch(slices);
         let most = [kernel(3, WIDTH), kernel(5, WIDTH), kernel(1, 4 * WIDTH), 2 * WIDTH * (batch * frames * mels / 512 + batch + 1)];
         let classifier = LinearShape { inputs: WIDTH, outputs: dimensions.classes }.scratch();

@@ -1,11 +1,11 @@
 //! A network on a GPU: input, body, loss, and its numbers by name.
 
-use super::bbnn::Bbnn;
+use super::bbnn::{self, Bbnn};
 use super::indrnn::Indrnn;
 use super::{Dimensions, ModelError, declare, initialise};
 use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
-use crate::layers::{Layer, Map, Mode, Parameters, Size, SoftmaxCrossEntropy, Standardise, StandardiseTo};
+use crate::layers::{Layer, Map, Mode, Parameters, Size, Slices, SoftmaxCrossEntropy, Standardise, StandardiseTo};
 
 /// A network that cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +43,18 @@ impl Network {
         let Dimensions { batch, frames, mels, classes } = dimensions;
         let features = gpu.tensor("features", Element::F32, &[batch, frames, mels])?;
         let logits = Map::new(gpu, "logits", &[batch, classes])?;
+        let slices = match model.name {
+            ModelName::Bbnn => bbnn::slices(gpu, dimensions, most_per_slice)?,
+            ModelName::Indrnn => Slices::one(batch),
+        };
         let (to, shape) = match model.name {
-            ModelName::Bbnn => (StandardiseTo::Image, [batch, frames, mels]),
+            ModelName::Bbnn => (StandardiseTo::Image(slices), [batch, frames, mels]),
             ModelName::Indrnn => (StandardiseTo::Sequence, [frames, batch, mels]),
         };
         let input = gpu.tensor("input", Element::F32, &shape)?;
         let standardise = Standardise::new(gpu, &features, to, &input)?;
         let body: Box<dyn Layer> = match model.name {
-            ModelName::Bbnn => Box::new(Bbnn::new(gpu, dimensions, &parameters, &input, &logits, most_per_slice)?),
+            ModelName::Bbnn => Box::new(Bbnn::new(gpu, dimensions, &parameters, &input, &logits, slices)?),
             ModelName::Indrnn => Box::new(Indrnn::new(gpu, model, dimensions, &parameters, &input, &logits)?),
         };
         let loss = SoftmaxCrossEntropy::new(gpu, &logits)?;

@@ -1,9 +1,9 @@
-//! `convolution.wgsl` and `reduce.wgsl` beside [`reference::convolution`].
+//! `convolution.wgsl`, its variants and `reduce.wgsl` beside [`reference::convolution`].
 
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{Convolution, ConvolutionShape, ConvolutionTensors, Declarations, Gradient, Parameters, Size, Slices};
+use crate::layers::{Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, Declarations, Gradient, Parameters, Size, Slices};
 use crate::reference;
 use crate::reference::noise::Noise;
 
@@ -77,8 +77,13 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// Forward, and the gradients of input, weight and bias.
+/// Forward, and the gradients of input, weight and bias, of the kernels that the adapter gets.
 pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
+    check_variant(gpu, ConvolutionVariant::choose(gpu), case)
+}
+
+/// The same of one variant's kernels.
+pub fn check_variant(gpu: &Gpu, variant: ConvolutionVariant, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let (bench, size, slices) = (Bench::new(gpu), case.reference(), case.slices());
     let [inputs, outputs] = case.channels;
     let all_inputs = case.first_input + inputs;
@@ -111,8 +116,9 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let y = bench.map("y", in_y, &y_start, &in_y.spread(case.size, &dy))?;
     let dx = bench.channels("dx", in_dx, &dx_start)?;
     let (scale, shift) = (bench.given("scale", &[all_inputs], &scale)?, bench.given("shift", &[all_inputs], &shift)?);
-    let layer = Convolution::new(
+    let layer = Convolution::with_variant(
         gpu,
+        variant,
         case.shape(),
         slices,
         &ConvolutionTensors {
@@ -145,7 +151,7 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let mut dweight = reference::convolution::backward_weight(size, &activation, &dy).into_iter();
     let dweight: Vec<f64> = (0..all_weights.len()).map(|at| if mine(at) { dweight.next().unwrap_or(f64::NAN) } else { f64::NAN }).collect();
     let dbias = if case.first_input > 0 { vec![f64::NAN; outputs] } else { reference::convolution::backward_bias(size, &dy) };
-    let mut result = Comparisons::new("convolution", &case);
+    let mut result = Comparisons::new(variant.name(), &case);
     result.add("y", &in_y.spread(case.size, &y_expected), &bench.get(&y.value.tensor)?);
     result.add("dx", &in_dx.spread(case.size, &dx_expected), &bench.get(&dx.tensor)?);
     result.add("dweight", &dweight, &bench.get(&weight_tensors.grad)?);

@@ -3,7 +3,7 @@
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{LastStep, Relu, Size, Standardise, StandardiseTo};
+use crate::layers::{LastStep, Relu, Size, Slices, Standardise, StandardiseTo};
 use crate::reference;
 use crate::reference::noise::Noise;
 
@@ -16,6 +16,8 @@ pub struct Case {
     pub capacity: Size,
     /// Channels, or mel bands.
     pub channels: usize,
+    /// Images that a slice of the batch holds, where features become images.
+    pub per_slice: usize,
 }
 
 impl Case {
@@ -34,7 +36,7 @@ impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Size { batch, frames } = self.size;
         write!(f, "{batch} x {frames} x {}", self.channels)?;
-        super::describe_capacity(f, self.size, self.capacity, usize::MAX)
+        super::describe_capacity(f, self.size, self.capacity, self.per_slice)
     }
 }
 
@@ -93,13 +95,18 @@ pub fn check_standardise(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuEr
         image[(sample * frames + frame) * mel + at % mel]
     });
     let mut result = Comparisons::new("standardise", &case);
-    for (to, name, expected) in [(StandardiseTo::Image, "image", image.clone()), (StandardiseTo::Sequence, "sequence", sequence.collect())] {
+    let slices = Slices::one(case.capacity.batch).at_most(case.per_slice);
+    let sliced = Layout::images(case.capacity, mel, 1, slices);
+    for (to, name, expected) in [
+        (StandardiseTo::Image(slices), "image", sliced.spread(case.size, &image)),
+        (StandardiseTo::Sequence, "sequence", layout.spread(run, &sequence.collect::<Vec<f64>>())),
+    ] {
         let y = bench.poisoned("y", &[layout.elements()])?;
         let layer = Standardise::new(gpu, &features, to, &y)?;
         bench.put(&layer.mean, &mean);
         bench.put(&layer.std, &std);
         bench.run(|pass| layer.forward(pass, case.size))?;
-        result.add(name, &layout.spread(run, &expected), &bench.get(&y)?);
+        result.add(name, &expected, &bench.get(&y)?);
     }
     Ok(result.done())
 }

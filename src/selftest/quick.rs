@@ -2,15 +2,17 @@
 
 use super::{Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy};
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{Gradient, PoolShape, Size};
+use crate::layers::{ConvolutionVariant, Gradient, PoolShape, Size};
 use crate::optim::AdamSettings;
 use std::time::Instant;
 
 /// What became of one kernel family.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The family: the name of its shader.
+    /// The family.
     pub kernel: &'static str,
+    /// The shader that the adapter gets.
+    pub shader: &'static str,
     /// Compilation included.
     pub seconds: f64,
     /// Every tensor that was compared, or why the kernels did not run.
@@ -29,11 +31,12 @@ type Check = fn(&Gpu) -> Result<Vec<Comparison>, GpuError>;
 const SIZE: Size = Size { batch: 2, frames: 7 };
 const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
+const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
+
 const FAMILIES: [(&str, Check); 12] = [
     ("convolution", |gpu| {
         let folded = convolution::Case { fold: true, among: 3, gradient: Gradient::Add, ..convolution::Case::new([3, 3], [5, 10], [2, 7, 13]) };
-        let part = convolution::Case { first_input: 5, ..convolution::Case::new([1, 1], [33, 32], [2, 7, 13]) };
-        Ok([convolution::check(gpu, folded)?, convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..part })?].concat())
+        convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..folded })
     }),
     ("linear", |gpu| linear::check(gpu, linear::Case { rows: 33, capacity: 40, inputs: 130, outputs: 10 })),
     ("max_pool", |gpu| {
@@ -49,9 +52,9 @@ const FAMILIES: [(&str, Check); 12] = [
         let case = batch_norm::Case { relu: true, among: 3, distribution: [-60.0, 0.5], ..batch_norm::Case::new([2, 650, 33]) };
         batch_norm::check(gpu, case)
     }),
-    ("relu", |gpu| elementwise::check_relu(gpu, elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13 })),
-    ("last_step", |gpu| elementwise::check_last_step(gpu, elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13 })),
-    ("standardise", |gpu| elementwise::check_standardise(gpu, elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13 })),
+    ("relu", |gpu| elementwise::check_relu(gpu, ELEMENTS)),
+    ("last_step", |gpu| elementwise::check_last_step(gpu, ELEMENTS)),
+    ("standardise", |gpu| elementwise::check_standardise(gpu, ELEMENTS)),
     ("indrnn", |gpu| {
         let (size, capacity) = (Size { batch: 3, frames: 64 }, Size { batch: 5, frames: 70 });
         indrnn::check(gpu, indrnn::Case { size, capacity, hidden: 33, weights: indrnn::Weights::Mixed })
@@ -71,7 +74,8 @@ pub fn run(gpu: &Gpu) -> Vec<Outcome> {
     let outcome = |(kernel, check): (&'static str, Check)| {
         let began = Instant::now();
         let comparisons = check(gpu);
-        Outcome { kernel, seconds: began.elapsed().as_secs_f64(), comparisons }
+        let shader = if ["convolution", "linear"].contains(&kernel) { ConvolutionVariant::choose(gpu).name() } else { kernel };
+        Outcome { kernel, shader, seconds: began.elapsed().as_secs_f64(), comparisons }
     };
     FAMILIES.into_iter().map(outcome).collect()
 }

@@ -2,7 +2,7 @@
 //! again with them: a read or write out of bounds shows as a difference between the two.
 
 use melgrad::gpu::{Gpu, GpuError, GpuOptions};
-use melgrad::layers::{Gradient, Mode, PoolShape, Size};
+use melgrad::layers::{ConvolutionVariant, Gradient, Mode, PoolShape, Size};
 use melgrad::optim::AdamSettings;
 use melgrad::selftest::{Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy};
 use std::fmt::Write;
@@ -20,10 +20,11 @@ fn devices() -> [&'static Gpu; 2] {
 }
 
 /// Runs `check` over `cases` on both devices; fails with the table of everything that disagrees.
-fn try_all<C: Copy + Sync + std::fmt::Display>(cases: &[C], check: fn(&Gpu, C) -> Result<Vec<Comparison>, GpuError>) {
+fn try_all<C: Copy + Sync + std::fmt::Display>(cases: &[C], check: impl Fn(&Gpu, C) -> Result<Vec<Comparison>, GpuError> + Sync) {
     let (mut misses, mut compared) = (String::new(), Vec::new());
     std::thread::scope(|scope| {
-        let runs = devices().map(|gpu| (gpu, scope.spawn(|| cases.iter().map(|&case| check(gpu, case)).collect::<Vec<_>>())));
+        let check = &check;
+        let runs = devices().map(|gpu| (gpu, scope.spawn(move || cases.iter().map(|&case| check(gpu, case)).collect::<Vec<_>>())));
         for (gpu, run) in runs {
             let mode = if gpu.runtime_checks() { "checked" } else { "unchecked" };
             for (case, outcome) in cases.iter().zip(run.join().unwrap()) {
@@ -51,8 +52,8 @@ fn size(batch: usize, frames: usize) -> Size {
 /// Cases whose slices begin at offsets that every adapter takes: multiples of 256 bytes.
 const IMAGE: [usize; 3] = [3, 4, 16];
 
-#[test]
-fn convolution_agrees_with_its_reference() {
+/// Every kernel size, with sizes of channels, images and batches that tiles do not divide.
+fn convolutions() -> Vec<convolution::Case> {
     use convolution::Case;
     let plain = Case::new;
     let mut cases = vec![
@@ -95,8 +96,28 @@ fn convolution_agrees_with_its_reference() {
         // More pixels than one split of the weight gradient holds, and more than 64 splits of the least size.
         Case { size: size(3, 64), capacity: size(3, 64), per_slice: 2, ..plain([1, 1], [16, 16], [3, 64, 128]) },
     ]);
-    try_all(&cases, convolution::check);
+    cases
 }
+
+/// Runs the kernels of one variant, if the adapter has it.
+fn try_variant(shader: &str, cases: &[convolution::Case]) {
+    let variant = ConvolutionVariant::available(devices()[0]).into_iter().find(|variant| variant.name() == shader);
+    match variant {
+        Some(variant) => try_all(cases, |gpu, case| convolution::check_variant(gpu, variant, case)),
+        None => println!("{} cannot run {shader}", devices()[0].summary().name),
+    }
+}
+
+#[test]
+fn convolution_agrees_with_its_reference() {
+    try_variant("convolution", &convolutions());
+}
+
+#[test]
+fn convolution_subgroup_agrees_with_its_reference() {
+    try_variant("convolution_subgroup", &convolutions());
+}
+
 
 #[test]
 fn linear_agrees_with_its_reference() {
@@ -215,12 +236,14 @@ fn batch_norm_agrees_with_its_reference() {
 
 #[test]
 fn relu_last_step_and_standardise_agree_with_their_references() {
-    let case = |batch, frames, channels| elementwise::Case { size: size(batch, frames), capacity: size(batch, frames), channels };
+    let case = |batch, frames, channels| elementwise::Case { size: size(batch, frames), capacity: size(batch, frames), channels, per_slice: usize::MAX };
     let smaller = elementwise::Case { capacity: size(4, 9), ..case(3, 7, 13) };
     let cases = [case(1, 1, 1), case(3, 1, 13), case(1, 7, 128), case(3, 64, 33), smaller];
     try_all(&cases, elementwise::check_relu);
     try_all(&cases, elementwise::check_last_step);
     try_all(&cases, elementwise::check_standardise);
+    let sliced = elementwise::Case { capacity: size(5, 9), per_slice: 2, ..smaller };
+    try_all(&[sliced, elementwise::Case { per_slice: 1, ..smaller }], elementwise::check_standardise);
 }
 
 #[test]

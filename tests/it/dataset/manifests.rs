@@ -12,8 +12,8 @@ fn a_manifest_is_read_with_bom_crlf_quotes_and_further_columns() {
     }
     manifest(
         root.path(),
-        "\u{feff}bpm,label,path,split,group\r\n120,hip hop,\"sub dir/a, b.wav\",train,\"artist, the \"\"first\"\"\"\r\n\
-         90,rock,./c.wav,valid,second\r\n,rock,ü.wav,train,\r\n\r\n1,hip hop,d.npy,test,second\r\n",
+        "\u{feff}label,bpm,path,split,group\r\nhip hop,120,\"sub dir/a, b.wav\",train,\"artist, the \"\"first\"\"\"\r\n\
+         rock,90,./c.wav,valid,second\r\nrock,,ü.wav,train,\r\n\r\nhip hop,1,d.npy,test,second\r\n",
     );
     let data = load(root.path()).expect("a data set");
     assert_eq!(data.classes, ["hip hop", "rock"]);
