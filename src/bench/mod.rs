@@ -63,7 +63,8 @@ impl Bench {
         network.initialise(0);
         let adam = Adam::new(gpu, network.parameters(), AdamSettings::default())?;
         let mut noise = Noise::new(1);
-        let features = noise.numbers(dimensions.batch * dimensions.frames * dimensions.mels).into_iter().map(|v| v as f32).collect();
+        let features =
+            noise.numbers(dimensions.batch * dimensions.frames * dimensions.mels).into_iter().map(|v| v as f32).collect();
         let labels = noise.labels(dimensions.batch, dimensions.classes);
         let size = Size { batch: dimensions.batch, frames: dimensions.frames };
         Ok(Self { network, adam, size, features, labels })

@@ -17,7 +17,9 @@ pub struct Workload {
 
 /// A name that is no workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("workload `{name}`: {problem}; workloads are named like bbnn_b8_t647_m128 (batch, frames, mel bands) or indrnn_t647_b32_i128_h128_l5 (frames, batch, inputs, hidden, layers)")]
+#[error(
+    "workload `{name}`: {problem}; workloads are named like bbnn_b8_t647_m128 (batch, frames, mel bands) or indrnn_t647_b32_i128_h128_l5 (frames, batch, inputs, hidden, layers)"
+)]
 pub struct WorkloadError {
     name: String,
     problem: String,
@@ -40,7 +42,11 @@ impl FromStr for Workload {
         let (mut batch, mut frames, mut bands) = (None, None, None);
         for part in parts {
             let letter = part.chars().next().unwrap_or('?');
-            let value: usize = part.get(letter.len_utf8()..).and_then(|digits| digits.parse().ok()).filter(|v| *v > 0).ok_or_else(|| error(format!("`{part}` is no letter with a number")))?;
+            let value: usize = part
+                .get(letter.len_utf8()..)
+                .and_then(|digits| digits.parse().ok())
+                .filter(|v| *v > 0)
+                .ok_or_else(|| error(format!("`{part}` is no letter with a number")))?;
             match letter {
                 'b' => batch = Some(value),
                 't' => frames = Some(value),
@@ -51,7 +57,12 @@ impl FromStr for Workload {
             }
         }
         let need = |value: Option<usize>, what: &str| value.ok_or_else(|| error(format!("{what} is missing")));
-        let dimensions = Dimensions { batch: need(batch, "the batch (b)")?, frames: need(frames, "the frames (t)")?, mels: need(bands, "the number of bands")?, classes: 10 };
+        let dimensions = Dimensions {
+            batch: need(batch, "the batch (b)")?,
+            frames: need(frames, "the frames (t)")?,
+            mels: need(bands, "the number of bands")?,
+            classes: 10,
+        };
         Ok(Self { name: name.into(), model, dimensions })
     }
 }
@@ -77,7 +88,12 @@ mod tests {
         let workload: Workload = "indrnn_t647_b32_i100_h64_l3".parse().unwrap();
         assert_eq!(workload.dimensions, Dimensions { batch: 32, frames: 647, mels: 100, classes: 10 });
         assert_eq!((workload.model.hidden, workload.model.layers), (64, 3));
-        for (name, problem) in [("cnn_b8", "no network `cnn`"), ("bbnn_b8_t647", "bands is missing"), ("bbnn_b8_t647_m128_h3", "no `h`"), ("bbnn_b0_t6_m3", "`b0`")] {
+        for (name, problem) in [
+            ("cnn_b8", "no network `cnn`"),
+            ("bbnn_b8_t647", "bands is missing"),
+            ("bbnn_b8_t647_m128_h3", "no `h`"),
+            ("bbnn_b0_t6_m3", "`b0`"),
+        ] {
             let error = name.parse::<Workload>().unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }

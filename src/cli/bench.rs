@@ -38,10 +38,22 @@ fn print_profile(gpu: &crate::gpu::Gpu, workload: &Workload) -> anyhow::Result<(
     let rows = profile.rows();
     let total: f64 = rows.iter().map(|row| row.seconds).sum();
     println!("{}: {:.1} ms, each kernel submitted and waited for by itself", workload.name, 1e3 * total);
-    let mut table = Table::new(&[Column::Left("kernel"), Column::Right("times"), Column::Right("ms"), Column::Right("share"), Column::Right("G work/s")]);
+    let mut table = Table::new(&[
+        Column::Left("kernel"),
+        Column::Right("times"),
+        Column::Right("ms"),
+        Column::Right("share"),
+        Column::Right("G work/s"),
+    ]);
     for row in rows {
         let rate = row.work as f64 / row.seconds / 1e9;
-        table.row([row.label, row.times.to_string(), format!("{:.2}", 1e3 * row.seconds), format!("{:.1} %", 100.0 * row.seconds / total), format!("{rate:.2}")]);
+        table.row([
+            row.label,
+            row.times.to_string(),
+            format!("{:.2}", 1e3 * row.seconds),
+            format!("{:.1} %", 100.0 * row.seconds / total),
+            format!("{rate:.2}"),
+        ]);
     }
     println!("{table}");
     Ok(())

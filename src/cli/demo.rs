@@ -122,14 +122,26 @@ fn print(comparison: &Comparison) {
             format!("{:.2}", run.epoch_seconds_median),
             share(run.val_accuracy),
             share(run.test_accuracy),
-            run.test_accuracy_ci95.map_or("-".to_owned(), |[low, high]| format!("{} to {}", words::percent(low), words::percent(high))),
+            run.test_accuracy_ci95
+                .map_or("-".to_owned(), |[low, high]| format!("{} to {}", words::percent(low), words::percent(high))),
         ]);
     }
     let none = "-".to_owned();
-    table.row(["(largest class)".to_owned(), none.clone(), none.clone(), none.clone(), none.clone(), share(comparison.majority_baseline), none]);
+    table.row([
+        "(largest class)".to_owned(),
+        none.clone(),
+        none.clone(),
+        none.clone(),
+        none.clone(),
+        share(comparison.majority_baseline),
+        none,
+    ]);
     println!("\n{table}\n");
     if let Some(groups) = comparison.runs[0].test_groups {
-        println!("The test part holds {}: enough to see that the program works, too few to tell which network is better.", words::count(groups, "track"));
+        println!(
+            "The test part holds {}: enough to see that the program works, too few to tell which network is better.",
+            words::count(groups, "track")
+        );
     }
     for run in &comparison.runs {
         println!("{}: {}", run.model, run.run.display());

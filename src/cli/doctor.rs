@@ -17,7 +17,9 @@ pub struct DoctorArgs {
 
 /// At least one kernel computes wrongly, or does not run.
 #[derive(Debug, thiserror::Error)]
-#[error("{wrong} kernel families disagree with the reference on {adapter}: do not train on it; choose another adapter with `--adapter`, or update its driver")]
+#[error(
+    "{wrong} kernel families disagree with the reference on {adapter}: do not train on it; choose another adapter with `--adapter`, or update its driver"
+)]
 struct WrongKernels {
     wrong: usize,
     adapter: String,
@@ -66,7 +68,15 @@ impl Kernel {
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let worst_relative = comparisons.iter().map(|comparison| comparison.worst_relative).max_by(f64::total_cmp);
-        Self { kernel: outcome.kernel, shader: outcome.shader, passes, error, worst_relative, seconds: outcome.seconds, comparisons }
+        Self {
+            kernel: outcome.kernel,
+            shader: outcome.shader,
+            passes,
+            error,
+            worst_relative,
+            seconds: outcome.seconds,
+            comparisons,
+        }
     }
 }
 
@@ -77,7 +87,8 @@ impl Tested {
             Err(_) => Vec::new(),
         };
         // A device that was lost on the way says so here.
-        let error = opened.as_ref().map_or_else(|error| Some(error.to_string()), |gpu| gpu.health().err().map(|error| error.to_string()));
+        let error =
+            opened.as_ref().map_or_else(|error| Some(error.to_string()), |gpu| gpu.health().err().map(|error| error.to_string()));
         let passes = error.is_none() && kernels.iter().all(|kernel| kernel.passes);
         Self { adapter, passes, error, seconds: kernels.iter().map(|kernel| kernel.seconds).sum(), kernels }
     }
@@ -129,7 +140,8 @@ fn describe(adapters: &[AdapterSummary]) -> String {
         return "no adapter that can compute".into();
     }
     let headings: Vec<String> = adapters.iter().map(|adapter| format!("adapter {}", adapter.index)).collect();
-    let columns: Vec<Column<'_>> = [Column::Left("")].into_iter().chain(headings.iter().map(|heading| Column::Left(heading))).collect();
+    let columns: Vec<Column<'_>> =
+        [Column::Left("")].into_iter().chain(headings.iter().map(|heading| Column::Left(heading))).collect();
     let mut table = Table::new(&columns);
     let mut row = |word: &str, value: &dyn Fn(&AdapterSummary) -> String| {
         table.row([word.to_owned()].into_iter().chain(adapters.iter().map(value)));
@@ -144,18 +156,25 @@ fn describe(adapters: &[AdapterSummary]) -> String {
         (true, [least, most]) => format!("of {least} to {most}"),
     });
     row("16-bit floats", &|adapter| yes(adapter.f16));
-    row("matrix units", &|adapter| if adapter.cooperative_matrix.is_empty() { "no".into() } else { adapter.cooperative_matrix.join("; ") });
+    row("matrix units", &|adapter| {
+        if adapter.cooperative_matrix.is_empty() { "no".into() } else { adapter.cooperative_matrix.join("; ") }
+    });
     row("timestamps", &|adapter| yes(adapter.timestamps));
     row("largest buffer", &|adapter| bytes(adapter.max_buffer_bytes));
     row("largest binding", &|adapter| bytes(adapter.max_binding_bytes));
-    row("workgroup", &|adapter| format!("{} invocations, {}", adapter.workgroup_invocations, bytes(adapter.workgroup_bytes.into())));
+    row("workgroup", &|adapter| {
+        format!("{} invocations, {}", adapter.workgroup_invocations, bytes(adapter.workgroup_bytes.into()))
+    });
     row("immediates", &|adapter| format!("{} bytes", adapter.immediate_bytes));
     table.to_string()
 }
 
 /// In the largest binary unit that keeps at least one digit before the point.
 fn bytes(count: u64) -> String {
-    let (size, unit) = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")].into_iter().find(|(size, _)| count >= *size).unwrap_or((1 << 10, "KiB"));
+    let (size, unit) = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")]
+        .into_iter()
+        .find(|(size, _)| count >= *size)
+        .unwrap_or((1 << 10, "KiB"));
     let value = count as f64 / size as f64;
     if value.fract() == 0.0 { format!("{value} {unit}") } else { format!("{value:.1} {unit}") }
 }
@@ -194,7 +213,9 @@ fn print(adapters: &[AdapterSummary], tested: &Tested) {
     println!("{table}");
     for miss in tested.kernels.iter().flat_map(|kernel| &kernel.comparisons).filter(|comparison| !comparison.passes()) {
         let Comparison { kernel, case, compared, worst_absolute, worst_relative, tolerance } = miss;
-        println!("{kernel}, {case}: {compared} is off by {worst_absolute:.2e}, {worst_relative:.2e} of its largest; {tolerance:.0e} is allowed");
+        println!(
+            "{kernel}, {case}: {compared} is off by {worst_absolute:.2e}, {worst_relative:.2e} of its largest; {tolerance:.0e} is allowed"
+        );
     }
     if tested.passes {
         println!("\nevery kernel agrees with its 64-bit reference ({:.1} s)", tested.seconds);

@@ -92,15 +92,38 @@ pub(super) fn restore(gpu: &Gpu, run: &RunDirectory, config: &Config) -> anyhow:
 fn print(evaluation: &Evaluation) {
     let ratio = |value: Option<f64>| value.map_or("-".to_owned(), words::percent);
     let columns = ["class", "clips", "precision", "recall", "F1"];
-    let mut table = Table::new(&std::array::from_fn::<_, 5, _>(|i| if i == 0 { Column::Left(columns[i]) } else { Column::Right(columns[i]) }));
+    let mut table =
+        Table::new(&std::array::from_fn::<_, 5, _>(
+            |i| if i == 0 { Column::Left(columns[i]) } else { Column::Right(columns[i]) },
+        ));
     for class in &evaluation.classes {
         let metrics = &class.metrics;
-        table.row([class.name.clone(), metrics.support.to_string(), ratio(metrics.precision), ratio(metrics.recall), ratio(metrics.f1)]);
+        table.row([
+            class.name.clone(),
+            metrics.support.to_string(),
+            ratio(metrics.precision),
+            ratio(metrics.recall),
+            ratio(metrics.f1),
+        ]);
     }
     println!("{table}");
-    let interval = evaluation.accuracy_ci95.as_ref().map(|i| format!(" (95 % interval {} to {}, {} groups)", words::percent(i.low), words::percent(i.high), i.groups));
-    println!("accuracy {}{} on {} of the {} part", words::percent(evaluation.accuracy), interval.unwrap_or_default(), words::count(evaluation.clips, "clip"), evaluation.part);
-    println!("balanced accuracy {}, macro F1 {}, log loss {:.3}", ratio(evaluation.balanced_accuracy), ratio(evaluation.macro_f1), evaluation.log_loss);
+    let interval = evaluation
+        .accuracy_ci95
+        .as_ref()
+        .map(|i| format!(" (95 % interval {} to {}, {} groups)", words::percent(i.low), words::percent(i.high), i.groups));
+    println!(
+        "accuracy {}{} on {} of the {} part",
+        words::percent(evaluation.accuracy),
+        interval.unwrap_or_default(),
+        words::count(evaluation.clips, "clip"),
+        evaluation.part
+    );
+    println!(
+        "balanced accuracy {}, macro F1 {}, log loss {:.3}",
+        ratio(evaluation.balanced_accuracy),
+        ratio(evaluation.macro_f1),
+        evaluation.log_loss
+    );
     if let (Some(accuracy), Some(class)) = (evaluation.majority_baseline, &evaluation.majority_class) {
         println!("always naming {class}: {}", words::percent(accuracy));
     }

@@ -60,9 +60,11 @@ pub(super) fn run(global: &Global, args: &PredictArgs) -> anyhow::Result<ExitCod
     let gpu = global.gpu()?;
     let network = restore(&gpu, &run, &config)?;
     let frames = config.train.frames;
-    let (standard_input, paths): (Vec<PathBuf>, Vec<PathBuf>) = args.files.iter().cloned().partition(|path| path == Path::new("-"));
+    let (standard_input, paths): (Vec<PathBuf>, Vec<PathBuf>) =
+        args.files.iter().cloned().partition(|path| path == Path::new("-"));
     let counting = Counting::new("decoding");
-    let files = dataset::load_files(&paths, &config.features, frames, &args.reading.cache(), &|done, total| counting.set(done, total));
+    let files =
+        dataset::load_files(&paths, &config.features, frames, &args.reading.cache(), &|done, total| counting.set(done, total));
     drop(counting);
     for warning in &files.warnings {
         eprintln!("note: {warning}");
@@ -78,14 +80,20 @@ pub(super) fn run(global: &Global, args: &PredictArgs) -> anyhow::Result<ExitCod
         }
     }
     if clips.is_empty() {
-        let first = bad.first().map_or("there is no audio in what was given".to_owned(), |b| format!("{}: {}", b.path.display(), b.reason));
+        let first = bad
+            .first()
+            .map_or("there is no audio in what was given".to_owned(), |b| format!("{}: {}", b.path.display(), b.reason));
         return Err(DataError(first).into());
     }
     let batches = Batches::unlabelled(clips.iter().map(|(_, clip)| clip), frames, network.dimensions().batch, Windows::All);
     let outputs = evaluate(&network, &batches, clips.len())?;
     let predictions = Predictions {
         run: args.run.clone(),
-        predictions: clips.iter().zip(&outputs).map(|((path, clip), output)| prediction(path, clip, output, &config.data.classes, args.top)).collect(),
+        predictions: clips
+            .iter()
+            .zip(&outputs)
+            .map(|((path, clip), output)| prediction(path, clip, output, &config.data.classes, args.top))
+            .collect(),
         bad_files: bad.iter().map(|b| (b.path.display().to_string(), b.reason.clone())).collect(),
     };
     if global.json {
@@ -106,7 +114,11 @@ fn prediction(path: &Path, clip: &Clip, output: &ClipOutput, classes: &[String],
     Prediction {
         path: path.into(),
         prediction: classes[order[0]].clone(),
-        top: order.iter().take(top.max(1)).map(|&i| Guess { class: classes[i].clone(), probability: output.probabilities[i] }).collect(),
+        top: order
+            .iter()
+            .take(top.max(1))
+            .map(|&i| Guess { class: classes[i].clone(), probability: output.probabilities[i] })
+            .collect(),
         probabilities: named(&output.probabilities),
         logits: named(&output.logits),
         windows: output.windows,
@@ -116,7 +128,8 @@ fn prediction(path: &Path, clip: &Clip, output: &ClipOutput, classes: &[String],
 
 fn print(predictions: &Predictions) {
     for prediction in &predictions.predictions {
-        let guesses: Vec<_> = prediction.top.iter().map(|g| format!("{} {}", g.class, words::percent(f64::from(g.probability)))).collect();
+        let guesses: Vec<_> =
+            prediction.top.iter().map(|g| format!("{} {}", g.class, words::percent(f64::from(g.probability)))).collect();
         println!("{}: {}", prediction.path.display(), guesses.join(", "));
     }
     for (path, reason) in &predictions.bad_files {

@@ -63,7 +63,12 @@ pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCod
     let data = dataset::load(&args.data, &options, &|done, total| counting.set(done, total))?;
     drop(counting);
     let counts = Split::ALL.map(|split| data.class_counts(split));
-    let class = |(i, class): (usize, &String)| ClassCount { class: class.clone(), train: counts[0][i], valid: counts[1][i], test: counts[2][i] };
+    let class = |(i, class): (usize, &String)| ClassCount {
+        class: class.clone(),
+        train: counts[0][i],
+        valid: counts[1][i],
+        test: counts[2][i],
+    };
     let prepared = Prepared {
         clips: data.samples.len(),
         seconds: data.samples.iter().map(|sample| sample.clip.seconds()).sum(),

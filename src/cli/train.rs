@@ -1,8 +1,8 @@
 //! `melgrad train DATA --model ..`
 
+use super::Global;
 use super::progress::Counting;
 use super::settings::{FeatureArgs, RecipeArgs};
-use super::Global;
 use crate::config::Config;
 use crate::dataset::{self, CachePolicy, Dataset, LoadOptions};
 use crate::gpu::Gpu;
@@ -49,8 +49,22 @@ impl ReadingArgs {
 
 pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.recipe.resolve(global, &args.features)?;
-    // The device first: it is what fails soonest, and decoding may take minutes.
+    // The device and the directory first: they fail soonest, and decoding may take minutes.
     let gpu = global.gpu()?;
+    let run = RunDirectory::create(args.out.as_deref(), config.model.name)?;
+    let outcome = load_and_train(&gpu, &mut config, args, &run);
+    if outcome.is_err() {
+        // Only if nothing was written into it.
+        let _ = std::fs::remove_dir(run.path());
+    }
+    let summary = outcome?;
+    if global.json {
+        println!("{}", serde_json::to_string(&summary)?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load_and_train(gpu: &Gpu, config: &mut Config, args: &TrainArgs, run: &RunDirectory) -> anyhow::Result<Summary> {
     let options = LoadOptions {
         data: config.data.clone(),
         features: config.features.clone(),
@@ -66,12 +80,7 @@ pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode>
     config.data.path.clone_from(&args.data);
     config.data.classes.clone_from(&data.classes);
     tell_bad_files(&data);
-    let run = RunDirectory::create(args.out.as_deref(), config.model.name)?;
-    let summary = train(&gpu, &config, &data, &run)?;
-    if global.json {
-        println!("{}", serde_json::to_string(&summary)?);
-    }
-    Ok(ExitCode::SUCCESS)
+    train(gpu, config, &data, run)
 }
 
 /// Trains into `run` with progress on standard error.

@@ -83,7 +83,8 @@ pub struct AdapterSummary {
 impl AdapterSummary {
     fn new(index: usize, adapter: &wgpu::Adapter, backend: BackendName) -> Self {
         let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
-        let driver = [info.driver.as_str(), info.driver_info.as_str()].iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>();
+        let driver =
+            [info.driver.as_str(), info.driver_info.as_str()].iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>();
         let matrices = if features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
             let shape = |m: wgpu::CooperativeMatrixProperties| {
                 format!("{}x{}x{} {:?}->{:?}", m.m_size, m.n_size, m.k_size, m.ab_type, m.cr_type).to_lowercase()
@@ -143,7 +144,9 @@ fn enumerate() -> Vec<(AdapterSummary, wgpu::Adapter)> {
     let instance = wgpu::Instance::new(descriptor);
     let mut found: Vec<_> = pollster::block_on(instance.enumerate_adapters(backends))
         .into_iter()
-        .filter_map(|adapter| BackendName::of(adapter.get_info().backend).map(|backend| (AdapterSummary::new(0, &adapter, backend), adapter)))
+        .filter_map(|adapter| {
+            BackendName::of(adapter.get_info().backend).map(|backend| (AdapterSummary::new(0, &adapter, backend), adapter))
+        })
         .collect();
     found.sort_by_key(|(summary, _)| summary.rank());
     for (index, (summary, _)) in found.iter_mut().enumerate() {

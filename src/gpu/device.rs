@@ -113,7 +113,12 @@ impl Gpu {
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let buffer = self.scoped(label, bytes, |device| {
-            device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size: bytes.next_multiple_of(16), usage, mapped_at_creation: false })
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size: bytes.next_multiple_of(16),
+                usage,
+                mapped_at_creation: false,
+            })
         })?;
         self.0.allocated.fetch_add(bytes, Ordering::Relaxed);
         Ok(Tensor::whole(label, buffer, element, shape))
@@ -171,7 +176,8 @@ impl Gpu {
     /// Runs `work` inside error scopes and turns what they caught into an error.
     pub(super) fn scoped<T>(&self, label: &str, bytes: u64, work: impl FnOnce(&wgpu::Device) -> T) -> Result<T, GpuError> {
         let device = self.device();
-        let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal].map(|filter| device.push_error_scope(filter));
+        let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal]
+            .map(|filter| device.push_error_scope(filter));
         let result = work(device);
         let mut caught = None;
         for scope in scopes.into_iter().rev() {

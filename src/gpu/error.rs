@@ -4,7 +4,9 @@
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GpuError {
     /// No adapter that can compute is visible to the program.
-    #[error("no GPU adapter found{wanted}; on Linux install a Vulkan driver (software: `apt-get install mesa-vulkan-drivers`), then try `melgrad doctor`")]
+    #[error(
+        "no GPU adapter found{wanted}; on Linux install a Vulkan driver (software: `apt-get install mesa-vulkan-drivers`), then try `melgrad doctor`"
+    )]
     NoAdapter {
         /// The backend that was asked for, as words; empty if any would do.
         wanted: String,

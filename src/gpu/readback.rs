@@ -18,7 +18,13 @@ pub struct Readback {
 impl Readback {
     /// For tensors of `elements` floats.
     pub fn new(elements: usize) -> Self {
-        Self { bytes: 4 * elements as u64, free: Arc::default(), arrived: Arc::default(), recorded: Vec::new(), in_flight: Arc::default() }
+        Self {
+            bytes: 4 * elements as u64,
+            free: Arc::default(),
+            arrived: Arc::default(),
+            recorded: Vec::new(),
+            in_flight: Arc::default(),
+        }
     }
 
     /// Records a copy of `tensor` as it is at this point of the pass, under the number `tag`.
@@ -28,7 +34,12 @@ impl Readback {
             Some(buffer) => buffer,
             None => gpu.scoped("readback", self.bytes, |device| {
                 let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                device.create_buffer(&wgpu::BufferDescriptor { label: Some("readback"), size: self.bytes, usage, mapped_at_creation: false })
+                device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("readback"),
+                    size: self.bytes,
+                    usage,
+                    mapped_at_creation: false,
+                })
             })?,
         };
         pass.copy_to_buffer(tensor, &buffer, 0, self.bytes);
@@ -39,7 +50,8 @@ impl Readback {
     /// Asks for the results of everything fetched; to be called after the pass is submitted.
     pub fn submitted(&mut self) {
         for (tag, buffer) in self.recorded.drain(..) {
-            let (free, arrived, in_flight, mapped) = (self.free.clone(), self.arrived.clone(), self.in_flight.clone(), buffer.clone());
+            let (free, arrived, in_flight, mapped) =
+                (self.free.clone(), self.arrived.clone(), self.in_flight.clone(), buffer.clone());
             in_flight.fetch_add(1, Ordering::AcqRel);
             buffer.map_async(wgpu::MapMode::Read, .., move |outcome| {
                 if outcome.is_ok() {

@@ -47,7 +47,13 @@ impl Shader {
     ///
     /// Exactly the storage variables that the entry point uses must be given. A tensor may stand under two names only if
     /// both read or both write.
-    pub fn dispatch(&self, gpu: &Gpu, entry: &str, constants: &[(&str, Constant)], tensors: &[(&str, &Tensor)]) -> Result<Dispatch, GpuError> {
+    pub fn dispatch(
+        &self,
+        gpu: &Gpu,
+        entry: &str,
+        constants: &[(&str, Constant)],
+        tensors: &[(&str, &Tensor)],
+    ) -> Result<Dispatch, GpuError> {
         let source = specialise(self.0, constants)?;
         let kernel = {
             let mut kernels = gpu.kernels().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -141,7 +147,10 @@ fn compile(gpu: &Gpu, shader: &str, source: &str, entry: &str) -> Result<Kernel,
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(entry),
-            compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
             cache: None,
         });
         Kernel { label: label.clone(), pipeline, immediate_bytes, layout, bindings }

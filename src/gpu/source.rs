@@ -75,7 +75,8 @@ pub fn shader_names() -> impl Iterator<Item = &'static str> {
 /// The text of shader `name` with its constants replaced. Every constant must stand in the file on a line of its own,
 /// `const NAME: type = value;`, with the same type.
 pub fn specialise(name: &str, constants: &[(&str, Constant)]) -> Result<String, GpuError> {
-    let (_, text) = SHADERS.iter().find(|(known, _)| *known == name).ok_or_else(|| GpuError::UnknownShader { name: name.into() })?;
+    let (_, text) =
+        SHADERS.iter().find(|(known, _)| *known == name).ok_or_else(|| GpuError::UnknownShader { name: name.into() })?;
     let problem = |problem: String| GpuError::Constant { shader: name.into(), problem };
     let mut replaced = vec![false; constants.len()];
     let mut output = String::with_capacity(text.len() + 64);

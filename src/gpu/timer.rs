@@ -43,10 +43,15 @@ impl Timer {
                 ty: wgpu::QueryType::Timestamp,
                 count: 2 * SLOTS as u32,
             });
-            let buffer = |usage, size| device.create_buffer(&wgpu::BufferDescriptor { label: Some("timer"), size, usage, mapped_at_creation: false });
+            let buffer = |usage, size| {
+                device.create_buffer(&wgpu::BufferDescriptor { label: Some("timer"), size, usage, mapped_at_creation: false })
+            };
             let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC, 256 * SLOTS as u64);
             let slots = (0..SLOTS)
-                .map(|_| Slot { staging: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, 16), busy: Arc::default() })
+                .map(|_| Slot {
+                    staging: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, 16),
+                    busy: Arc::default(),
+                })
                 .collect();
             let (next, current, pending, total) = (AtomicUsize::new(0), Mutex::new(None), Mutex::new(Vec::new()), Arc::default());
             Some(Self { queries, resolved, slots, next, current, pending, total, period })

@@ -52,7 +52,12 @@ impl AveragePool {
         let out_frames = self.shape.windows(0, frames) as u32;
         for (slice, samples) in self.slices.active(batch) {
             let elements = samples * positions * self.channels;
-            pass.run(&dispatches[slice], Grid::threads(elements, 64), &[samples as u32, frames as u32, out_frames], work * elements);
+            pass.run(
+                &dispatches[slice],
+                Grid::threads(elements, 64),
+                &[samples as u32, frames as u32, out_frames],
+                work * elements,
+            );
         }
     }
 }

@@ -23,7 +23,15 @@ pub(super) fn scratch(rows: usize, channels: usize, slices: Slices) -> usize {
 }
 
 /// Records a reduction over rows: partial sums per chunk of every slice, then one kernel over all chunks.
-fn reduce(pass: &mut Pass<'_>, partial: &[Dispatch], finish: &Dispatch, slices: Slices, channels: usize, batch: usize, sample_rows: usize) {
+fn reduce(
+    pass: &mut Pass<'_>,
+    partial: &[Dispatch],
+    finish: &Dispatch,
+    slices: Slices,
+    channels: usize,
+    batch: usize,
+    sample_rows: usize,
+) {
     let mut first_chunk = 0;
     let all_rows = (batch * sample_rows) as u32;
     let pivot_rows = (batch.min(slices.per()) * sample_rows) as u32;
@@ -47,7 +55,15 @@ pub struct ChannelStatistics {
 
 impl ChannelStatistics {
     /// Writes `statistics[first ..]` (pairs of mean and inverse deviation) from `x`.
-    pub fn new(gpu: &Gpu, x: &Channels, slices: Slices, statistics: &Tensor, first: usize, epsilon: f32, scratch: &Tensor) -> Result<Self, GpuError> {
+    pub fn new(
+        gpu: &Gpu,
+        x: &Channels,
+        slices: Slices,
+        statistics: &Tensor,
+        first: usize,
+        epsilon: f32,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
         let constants: Vec<(&str, Constant)> = vec![
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
@@ -103,10 +119,18 @@ impl BatchNorm {
 
     /// Prepares the batch norm `name` over the first channels of `statistics`. `momentum` is PyTorch's: the share of
     /// the new batch.
-    pub fn new(gpu: &Gpu, parameters: &Parameters, name: &str, statistics: &Tensor, epsilon: f32, momentum: f32) -> Result<Self, GpuError> {
+    pub fn new(
+        gpu: &Gpu,
+        parameters: &Parameters,
+        name: &str,
+        statistics: &Tensor,
+        epsilon: f32,
+        momentum: f32,
+    ) -> Result<Self, GpuError> {
         let gamma = parameters.parameter(&format!("{name}.weight"));
         let beta = parameters.parameter(&format!("{name}.bias"));
-        let (running_mean, running_var) = (parameters.statistic(&format!("{name}.running_mean")), parameters.statistic(&format!("{name}.running_var")));
+        let (running_mean, running_var) =
+            (parameters.statistic(&format!("{name}.running_mean")), parameters.statistic(&format!("{name}.running_var")));
         let channels = gamma.value.elements();
         let scale = gpu.tensor("scale", Element::F32, &[channels])?;
         let shift = gpu.tensor("shift", Element::F32, &[channels])?;
@@ -211,7 +235,13 @@ pub struct BatchNormBackward {
 
 impl BatchNormBackward {
     /// Prepares the kernels.
-    pub fn new(gpu: &Gpu, norm: &BatchNorm, slices: Slices, tensors: &BatchNormGradients<'_>, scratch: &Tensor) -> Result<Self, GpuError> {
+    pub fn new(
+        gpu: &Gpu,
+        norm: &BatchNorm,
+        slices: Slices,
+        tensors: &BatchNormGradients<'_>,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
         let BatchNormGradients { x, dy, dx, statistics, statistics_first, parameters_first, relu, gradient } = tensors;
         let constants: Vec<(&str, Constant)> = vec![
             ("CHANNELS", x.count.into()),
@@ -232,11 +262,21 @@ impl BatchNormBackward {
         for samples in slices.ranges() {
             let (x, dy, dx) = (x.slice(&samples), dy.slice(&samples), dx.slice(&samples));
             let inputs = [("x", &x), ("dy", &dy), ("scale", &norm.scale), ("shift", &norm.shift), ("moments", *statistics)];
-            partial.push(BATCH_NORM.dispatch(gpu, "partial_gradients", &constants, &[&inputs[..], &[("partial_sums", scratch)]].concat())?);
+            partial.push(BATCH_NORM.dispatch(
+                gpu,
+                "partial_gradients",
+                &constants,
+                &[&inputs[..], &[("partial_sums", scratch)]].concat(),
+            )?);
             let outputs = [("coefficients", &coefficients), ("dx", &dx)];
             apply.push(BATCH_NORM.dispatch(gpu, "backward_input", &constants, &[&inputs[..], &outputs].concat())?);
         }
-        let sums = [("chunk_sums", scratch), ("dgamma", &norm.gamma.grad), ("dbeta", &norm.beta.grad), ("coefficients_out", &coefficients)];
+        let sums = [
+            ("chunk_sums", scratch),
+            ("dgamma", &norm.gamma.grad),
+            ("dbeta", &norm.beta.grad),
+            ("coefficients_out", &coefficients),
+        ];
         let finish = BATCH_NORM.dispatch(gpu, "finish_gradients", &constants, &sums)?;
         Ok(Self { channels: x.count, slices, partial, finish, apply })
     }

@@ -27,7 +27,12 @@ impl ConvolutionShape {
     pub fn declare(&self, declarations: &mut Declarations, name: &str) {
         let [time, mel] = self.kernel;
         let initial = Initial::glorot_uniform(time * mel * self.inputs, time * mel * self.outputs);
-        declarations.parameter(format!("{name}.weight"), &[time, mel, self.inputs, self.outputs], FileLayout::Convolution, initial);
+        declarations.parameter(
+            format!("{name}.weight"),
+            &[time, mel, self.inputs, self.outputs],
+            FileLayout::Convolution,
+            initial,
+        );
         declarations.parameter(format!("{name}.bias"), &[self.outputs], FileLayout::Vector, Initial::Constant(0.0));
     }
 
@@ -126,7 +131,13 @@ impl Convolution {
     }
 
     /// As [`Convolution::new`], with the kernels of one variant.
-    pub fn with_variant(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
+    pub fn with_variant(
+        gpu: &Gpu,
+        variant: ConvolutionVariant,
+        shape: ConvolutionShape,
+        slices: Slices,
+        tensors: &ConvolutionTensors<'_>,
+    ) -> Result<Self, GpuError> {
         let ConvolutionTensors { x, fold, dx, y, dy, weight, bias, first_input, scratch } = tensors;
         assert!(shape.kernel.iter().all(|k| k % 2 == 1), "kernels are odd");
         assert!(*first_input == 0 || shape.kernel == [1, 1], "only a 1x1 kernel takes its inputs in parts");
@@ -172,14 +183,24 @@ impl Convolution {
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
-            layer.forward.push(prepare("forward", &[&inputs[..], &[("weight", &weight.value), ("bias", &bias.value), ("y", &y)]].concat())?);
-            layer.backward_weight.push(prepare("backward_weight", &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat())?);
+            layer.forward.push(prepare(
+                "forward",
+                &[&inputs[..], &[("weight", &weight.value), ("bias", &bias.value), ("y", &y)]].concat(),
+            )?);
+            layer
+                .backward_weight
+                .push(prepare("backward_weight", &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat())?);
             if let Some((dx, _)) = dx {
                 let dx = dx.slice(&samples);
                 layer.backward_input.push(prepare("backward_input", &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)])?);
             }
             if *first_input == 0 {
-                layer.backward_bias.push(CONVOLUTION.dispatch(gpu, "backward_bias", plain, &[("dy", &dy), ("partial_sums", scratch)])?);
+                layer.backward_bias.push(CONVOLUTION.dispatch(
+                    gpu,
+                    "backward_bias",
+                    plain,
+                    &[("dy", &dy), ("partial_sums", scratch)],
+                )?);
             }
         }
         Ok(layer)
@@ -251,5 +272,10 @@ impl Convolution {
 
 /// Adds the rows of `scratch`, `count` floats each, into `out` from element `first` on.
 pub(super) fn reduce(gpu: &Gpu, count: usize, first: usize, scratch: &Tensor, out: &Tensor) -> Result<Dispatch, GpuError> {
-    REDUCE.dispatch(gpu, "sum", &[("COUNT", count.into()), ("OUT_FIRST", first.into())], &[("partial_sums", scratch), ("out", out)])
+    REDUCE.dispatch(
+        gpu,
+        "sum",
+        &[("COUNT", count.into()), ("OUT_FIRST", first.into())],
+        &[("partial_sums", scratch), ("out", out)],
+    )
 }

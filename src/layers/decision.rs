@@ -2,8 +2,8 @@
 
 use super::unit::{EPSILON, MOMENTUM};
 use super::{
-    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Declarations, GlobalAveragePool, Gradient, ImageContext, Initial, Layer, Linear,
-    LinearShape, Map, Mode, Normalise, Parameters, Size,
+    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Declarations, GlobalAveragePool, Gradient, ImageContext,
+    Initial, Layer, Linear, LinearShape, Map, Mode, Normalise, Parameters, Size,
 };
 use crate::gpu::{Element, GpuError, Pass};
 
@@ -22,7 +22,11 @@ impl Decision {
     /// Declares `head.bn` and `classifier`.
     pub fn declare(declarations: &mut Declarations, width: usize, classes: usize) {
         BatchNorm::declare(declarations, "head.bn", width);
-        LinearShape { inputs: width, outputs: classes }.declare(declarations, "classifier", Initial::glorot_uniform(width, classes));
+        LinearShape { inputs: width, outputs: classes }.declare(
+            declarations,
+            "classifier",
+            Initial::glorot_uniform(width, classes),
+        );
     }
 
     /// Prepares the kernels from `x` to `logits`; writes `x`'s gradient.

@@ -7,7 +7,10 @@
 //! made once, by its producer's block or, for pooling, by the first block that reads it.
 
 use super::unit::EPSILON;
-use super::{ChannelStatistics, ConvolutionShape, Declarations, Gradient, ImageContext, Map, MaxPool, Mode, Parameters, PoolShape, Size, Unit, UnitInput};
+use super::{
+    ChannelStatistics, ConvolutionShape, Declarations, Gradient, ImageContext, Map, MaxPool, Mode, Parameters, PoolShape, Size,
+    Unit, UnitInput,
+};
 use crate::gpu::{Element, GpuError, Pass, Tensor};
 
 /// One appended part of the feature map, and its pooled copy where a block reads it.
@@ -63,7 +66,9 @@ impl Inception {
 
     /// Declares block `name` over `inputs` channels, in the order of the checkpoint.
     pub fn declare(declarations: &mut Declarations, name: &str, mel: usize, inputs: usize, width: usize) {
-        let mut unit = |part: &str, kernel, inputs| Unit::declare(declarations, &format!("{name}.{part}"), Self::shape(mel, kernel, inputs, width));
+        let mut unit = |part: &str, kernel, inputs| {
+            Unit::declare(declarations, &format!("{name}.{part}"), Self::shape(mel, kernel, inputs, width))
+        };
         unit("branch1x1", 1, inputs);
         unit("branch3x3.0", 1, inputs);
         unit("branch3x3.1", 3, width);
@@ -73,7 +78,15 @@ impl Inception {
     }
 
     /// Prepares block `name`, number `index` of `blocks`.
-    pub fn new(context: &ImageContext, parameters: &Parameters, name: &str, index: usize, blocks: usize, sources: &[Source], statistics: &SourceStatistics) -> Result<Self, GpuError> {
+    pub fn new(
+        context: &ImageContext,
+        parameters: &Parameters,
+        name: &str,
+        index: usize,
+        blocks: usize,
+        sources: &[Source],
+        statistics: &SourceStatistics,
+    ) -> Result<Self, GpuError> {
         let ImageContext { gpu, slices, scratch, .. } = context;
         let output = &sources[index + 1].map;
         let width = output.value.count / 4;
@@ -85,7 +98,10 @@ impl Inception {
         let shape = [batch, frames, mel, width];
         let middle = [Middle::new(context, "branch3x3", shape)?, Middle::new(context, "branch5x5", shape)?];
         // The transition reads every source and runs backward first, so the blocks add.
-        let values = || UnitInput { sources: sources[..=index].iter().map(|s| (&s.map, Gradient::Add)).collect(), statistics: &statistics.values };
+        let values = || UnitInput {
+            sources: sources[..=index].iter().map(|s| (&s.map, Gradient::Add)).collect(),
+            statistics: &statistics.values,
+        };
         // The last block is the first to say what the pooled copies' gradients are.
         let pooled: Vec<Map> = sources[..=index].iter().map(pooled_of).collect();
         let gradient = if index + 1 == blocks { Gradient::Write } else { Gradient::Add };
@@ -103,7 +119,15 @@ impl Inception {
         Ok(Self {
             mel,
             pool: MaxPool::new(gpu, PoolShape::same([3, 3]), *slices, &own.map, &pooled_of(own), Gradient::Add)?,
-            pooled_statistics: ChannelStatistics::new(gpu, &pooled_of(own).value, *slices, &statistics.pooled, own_first, EPSILON, scratch)?,
+            pooled_statistics: ChannelStatistics::new(
+                gpu,
+                &pooled_of(own).value,
+                *slices,
+                &statistics.pooled,
+                own_first,
+                EPSILON,
+                scratch,
+            )?,
             branch1x1: unit("branch1x1", 1, inputs, &values(), &output.part(0, width))?,
             branch3x3: [
                 unit("branch3x3.0", 1, inputs, &values(), &middle[0].map)?,

@@ -1,8 +1,8 @@
 //! One IndRNN layer: input projection of all steps, recurrence, batch norm after it.
 
 use super::{
-    BatchNorm, BatchNormBackward, BatchNormGradients, Channels, ChannelStatistics, Declarations, FileLayout, Gradient, IndrnnRecurrence, Initial, Layer,
-    Linear, LinearShape, Map, Mode, Normalise, Parameters, Size, Slices, batch_norm,
+    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Channels, Declarations, FileLayout, Gradient,
+    IndrnnRecurrence, Initial, Layer, Linear, LinearShape, Map, Mode, Normalise, Parameters, Size, Slices, batch_norm,
 };
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 
@@ -36,7 +36,15 @@ impl IndrnnBlock {
     }
 
     /// Prepares the kernels from `x` to `y`, both (time, batch, features); `dx` is absent for the first layer.
-    pub fn new(gpu: &Gpu, parameters: &Parameters, name: &str, x: &Channels, dx: Option<&Channels>, y: &Map, scratch: &Tensor) -> Result<Self, GpuError> {
+    pub fn new(
+        gpu: &Gpu,
+        parameters: &Parameters,
+        name: &str,
+        x: &Channels,
+        dx: Option<&Channels>,
+        y: &Map,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
         let shape = LinearShape { inputs: x.count, outputs: y.value.count };
         let projected = Map::new(gpu, "projection", y.value.tensor.shape())?;
         let states = Map::new(gpu, "states", y.value.tensor.shape())?;

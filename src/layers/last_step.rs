@@ -18,7 +18,8 @@ impl LastStep {
         let channels = x.value.stride;
         let constants = [("CHANNELS", channels.into())];
         let forward = LAST_STEP.dispatch(gpu, "forward", &constants, &[("x", &x.value.tensor), ("y", &y.value.tensor)])?;
-        let backward = LAST_STEP.dispatch(gpu, "backward_input", &constants, &[("dy", &y.grad.tensor), ("dx", &x.grad.tensor)])?;
+        let backward =
+            LAST_STEP.dispatch(gpu, "backward_input", &constants, &[("dy", &y.grad.tensor), ("dx", &x.grad.tensor)])?;
         Ok(Self { channels, forward, backward })
     }
 

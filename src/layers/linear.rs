@@ -1,6 +1,9 @@
 //! Rows times a matrix: `y = x W + b`, a convolution with a 1x1 kernel whose image is one band wide.
 
-use super::{Channels, Convolution, ConvolutionShape, ConvolutionTensors, Declarations, FileLayout, Gradient, Initial, Map, Parameters, Slices};
+use super::{
+    Channels, Convolution, ConvolutionShape, ConvolutionTensors, Declarations, FileLayout, Gradient, Initial, Map, Parameters,
+    Slices,
+};
 use crate::gpu::{Gpu, GpuError, Pass, Tensor};
 
 /// The sizes of a linear layer.
@@ -34,7 +37,16 @@ pub struct Linear(Convolution);
 
 impl Linear {
     /// Prepares the kernels; `dx` may be absent for a network's first layer.
-    pub fn new(gpu: &Gpu, shape: LinearShape, x: &Channels, dx: Option<&Channels>, y: &Map, parameters: &Parameters, name: &str, scratch: &Tensor) -> Result<Self, GpuError> {
+    pub fn new(
+        gpu: &Gpu,
+        shape: LinearShape,
+        x: &Channels,
+        dx: Option<&Channels>,
+        y: &Map,
+        parameters: &Parameters,
+        name: &str,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
         let (weight, bias) = (parameters.parameter(&format!("{name}.weight")), parameters.parameter(&format!("{name}.bias")));
         let flat = |c: &Channels| Channels { tensor: c.tensor.view(0, &[c.tensor.elements() / c.stride, c.stride]), ..c.clone() };
         let (x, dx, value, grad) = (flat(x), dx.map(flat), flat(&y.value), flat(&y.grad));

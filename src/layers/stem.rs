@@ -3,8 +3,8 @@
 use super::inception::{Source, SourceStatistics};
 use super::unit::{EPSILON, MOMENTUM};
 use super::{
-    BatchNorm, BatchNormBackward, BatchNormGradients, Channels, ChannelStatistics, Convolution, ConvolutionShape, ConvolutionTensors, Declarations,
-    Gradient, ImageContext, Layer, Map, MaxPool, Mode, Normalise, Parameters, PoolShape, Size,
+    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Channels, Convolution, ConvolutionShape,
+    ConvolutionTensors, Declarations, Gradient, ImageContext, Layer, Map, MaxPool, Mode, Normalise, Parameters, PoolShape, Size,
 };
 use crate::gpu::{Element, GpuError, Pass};
 
@@ -39,7 +39,14 @@ impl Stem {
 
     /// Prepares the kernels from `x` (batch, time, mel, 1) to the first source (batch, windows, mel, width) and its
     /// statistics; the source's gradient comes back.
-    pub fn new(context: &ImageContext, parameters: &Parameters, pool_frames: usize, x: &Channels, output: &Source, source_statistics: &SourceStatistics) -> Result<Self, GpuError> {
+    pub fn new(
+        context: &ImageContext,
+        parameters: &Parameters,
+        pool_frames: usize,
+        x: &Channels,
+        output: &Source,
+        source_statistics: &SourceStatistics,
+    ) -> Result<Self, GpuError> {
         let ImageContext { gpu, slices, scratch, .. } = context;
         let [batch, frames, mel, _] = *x.tensor.shape() else { panic!("images have four axes") };
         let y = &output.map;

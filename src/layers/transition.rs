@@ -1,7 +1,10 @@
 //! BBNN's transition: batch norm, ReLU, 1x1 convolution over all channels, average pooling.
 
 use super::inception::Source;
-use super::{AveragePool, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, Mode, Parameters, PoolShape, Size, Unit, UnitInput};
+use super::{
+    AveragePool, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, Mode, Parameters, PoolShape, Size, Unit,
+    UnitInput,
+};
 use crate::gpu::{GpuError, Pass, Tensor};
 
 /// (batch, time, mel, all channels) to (batch, time / 2, mel / 2, width).
@@ -26,7 +29,13 @@ impl Transition {
     }
 
     /// Prepares the kernels from all sources to `y` (batch, time / 2, mel / 2, width); writes the sources' gradients.
-    pub fn new(context: &ImageContext, parameters: &Parameters, sources: &[Source], statistics: &Tensor, y: &Map) -> Result<Self, GpuError> {
+    pub fn new(
+        context: &ImageContext,
+        parameters: &Parameters,
+        sources: &[Source],
+        statistics: &Tensor,
+        y: &Map,
+    ) -> Result<Self, GpuError> {
         let inputs: usize = sources.iter().map(|s| s.map.value.count).sum();
         let [batch, frames, mel, _] = *sources[0].map.value.tensor.shape() else { panic!("images have four axes") };
         let width = y.value.count;

@@ -1,8 +1,8 @@
 //! Batch norm, ReLU, convolution: BBNN's pre-activation unit, with the first two folded into the convolution's load.
 
 use super::{
-    BatchNorm, BatchNormBackward, BatchNormGradients, Channels, Convolution, ConvolutionShape, ConvolutionTensors, Declarations, Gradient, ImageContext,
-    Map, Mode, Parameters, Size,
+    BatchNorm, BatchNormBackward, BatchNormGradients, Channels, Convolution, ConvolutionShape, ConvolutionTensors, Declarations,
+    Gradient, ImageContext, Map, Mode, Parameters, Size,
 };
 use crate::gpu::{GpuError, Pass, Tensor};
 
@@ -40,7 +40,14 @@ impl Unit {
     }
 
     /// Prepares the kernels from `input` to `y`. More than one source takes a 1x1 kernel.
-    pub fn new(context: &ImageContext, parameters: &Parameters, name: &str, shape: ConvolutionShape, input: &UnitInput<'_>, y: &Map) -> Result<Self, GpuError> {
+    pub fn new(
+        context: &ImageContext,
+        parameters: &Parameters,
+        name: &str,
+        shape: ConvolutionShape,
+        input: &UnitInput<'_>,
+        y: &Map,
+    ) -> Result<Self, GpuError> {
         let ImageContext { gpu, slices, scratch, activation_grad } = context;
         let norm = BatchNorm::new(gpu, parameters, &format!("{name}.bn"), input.statistics, EPSILON, MOMENTUM)?;
         let weight = parameters.parameter(&format!("{name}.conv.weight"));

@@ -11,8 +11,8 @@ use super::{Dimensions, ModelError};
 use crate::config::ModelName;
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, Layer, LinearShape, Map, Mode, Parameters, Size, Slices, Source,
-    SourceStatistics, Stem, Transition,
+    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, Layer, LinearShape, Map, Mode, Parameters, Size,
+    Slices, Source, SourceStatistics, Stem, Transition,
 };
 
 /// Filters of every convolution.
@@ -67,13 +67,23 @@ pub(super) struct Bbnn {
 
 impl Bbnn {
     /// Prepares every kernel from `x` (batch, frames, mel) to `logits`.
-    pub(super) fn new(gpu: &Gpu, dimensions: Dimensions, parameters: &Parameters, x: &Tensor, logits: &Map, slices: Slices) -> Result<Self, GpuError> {
+    pub(super) fn new(
+        gpu: &Gpu,
+        dimensions: Dimensions,
+        parameters: &Parameters,
+        x: &Tensor,
+        logits: &Map,
+        slices: Slices,
+    ) -> Result<Self, GpuError> {
         let Dimensions { batch, frames, mels, .. } = dimensions;
         let windows = Stem::pool(STEM_POOL).windows(0, frames);
-        let kernel = |k: usize, inputs: usize| ConvolutionShape { kernel: [k, k], inputs, outputs: WIDTH, mel: mels }.scratch(slices);
-        let most = [kernel(3, WIDTH), kernel(5, WIDTH), kernel(1, 4 * WIDTH), 2 * WIDTH * (batch * frames * mels / 512 + batch + 1)];
+        let kernel =
+            |k: usize, inputs: usize| ConvolutionShape { kernel: [k, k], inputs, outputs: WIDTH, mel: mels }.scratch(slices);
+        let most =
+            [kernel(3, WIDTH), kernel(5, WIDTH), kernel(1, 4 * WIDTH), 2 * WIDTH * (batch * frames * mels / 512 + batch + 1)];
         let classifier = LinearShape { inputs: WIDTH, outputs: dimensions.classes }.scratch();
-        let scratch_elements = most.into_iter().max().unwrap_or(0).max(classifier).max(8 * WIDTH * (batch * windows * mels / 512 + batch + 1));
+        let scratch_elements =
+            most.into_iter().max().unwrap_or(0).max(classifier).max(8 * WIDTH * (batch * windows * mels / 512 + batch + 1));
         let context = ImageContext {
             gpu: gpu.clone(),
             slices,

@@ -4,7 +4,8 @@ use super::Dimensions;
 use crate::config::{ModelConfig, Readout};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, Declarations, GlobalAveragePool, IndrnnBlock, Initial, LastStep, Layer, Linear, LinearShape, Map, Mode, Parameters, Size,
+    Channels, Declarations, GlobalAveragePool, IndrnnBlock, Initial, LastStep, Layer, Linear, LinearShape, Map, Mode, Parameters,
+    Size,
 };
 
 /// Names and shapes. Recurrent weights begin in U(0, bound), those of the last layer in U(gamma^(-1/T), bound), with
@@ -38,7 +39,14 @@ pub(super) struct Indrnn {
 
 impl Indrnn {
     /// Prepares every kernel from `x` (frames, batch, mel) to `logits`.
-    pub(super) fn new(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, parameters: &Parameters, x: &Tensor, logits: &Map) -> Result<Self, GpuError> {
+    pub(super) fn new(
+        gpu: &Gpu,
+        model: &ModelConfig,
+        dimensions: Dimensions,
+        parameters: &Parameters,
+        x: &Tensor,
+        logits: &Map,
+    ) -> Result<Self, GpuError> {
         let Dimensions { batch, frames, mels, classes } = dimensions;
         let hidden = model.hidden;
         let block = |inputs| IndrnnBlock::scratch(LinearShape { inputs, outputs: hidden }, frames * batch, batch);

@@ -38,7 +38,12 @@ impl Network {
 
     /// As [`Network::new`], with image kernels run over at most `most_per_slice` samples at a time: the result is the
     /// same, which a test holds against adapters of small bindings.
-    pub fn with_slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, most_per_slice: usize) -> Result<Self, BuildError> {
+    pub fn with_slices(
+        gpu: &Gpu,
+        model: &ModelConfig,
+        dimensions: Dimensions,
+        most_per_slice: usize,
+    ) -> Result<Self, BuildError> {
         let parameters = Parameters::new(gpu, declare(model, dimensions)?)?;
         let Dimensions { batch, frames, mels, classes } = dimensions;
         let features = gpu.tensor("features", Element::F32, &[batch, frames, mels])?;

@@ -61,7 +61,8 @@ impl Adam {
         let elements = values.elements();
         let tensor = |label: &str, shape: &[usize]| gpu.tensor(label, Element::F32, shape);
         let (first_moment, second_moment) = (tensor("first moment", &[elements])?, tensor("second moment", &[elements])?);
-        let (traits, control, sums) = (tensor("traits", &[elements, 2])?, tensor("control", &[8])?, tensor("norm sums", &[NORM_GROUPS])?);
+        let (traits, control, sums) =
+            (tensor("traits", &[elements, 2])?, tensor("control", &[8])?, tensor("norm sums", &[NORM_GROUPS])?);
         gpu.write(&traits, &element_traits(parameters, settings.weight_decay));
         let count = [("COUNT", elements.into())];
         let norm = [("COUNT", elements.into()), ("GROUPS", NORM_GROUPS.into())];
@@ -76,7 +77,12 @@ impl Adam {
         Ok(Self {
             settings,
             elements,
-            partial_norm: GRADIENT_CLIP.dispatch(gpu, "partial_norm", &norm, &[("gradients", gradients), ("partial_sums", &sums)])?,
+            partial_norm: GRADIENT_CLIP.dispatch(
+                gpu,
+                "partial_norm",
+                &norm,
+                &[("gradients", gradients), ("partial_sums", &sums)],
+            )?,
             finish_norm: GRADIENT_CLIP.dispatch(gpu, "finish", &norm, &[("sums", &sums), ("control", &control)])?,
             step: ADAM.dispatch(gpu, "step", &count, &state)?,
             first_moment,

@@ -28,7 +28,11 @@ pub struct Case {
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let AdamSettings { clip_norm, clip_value, weight_decay, .. } = self.settings;
-        write!(f, "{STEPS} steps of {:?} and {}, norm {clip_norm}, value {clip_value}, decay {weight_decay}", self.weight, self.hidden)?;
+        write!(
+            f,
+            "{STEPS} steps of {:?} and {}, norm {clip_norm}, value {clip_value}, decay {weight_decay}",
+            self.weight, self.hidden
+        )?;
         self.broken.map_or(Ok(()), |broken| write!(f, ", a gradient is {broken}"))
     }
 }
@@ -60,7 +64,8 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
         arena
     };
     let mut noise = Noise::new(elements as u64);
-    let before = in_arena(noise.numbers(elements).into_iter().map(|value| 0.7 * value).map(|value| f64::from(value as f32)).collect());
+    let before =
+        in_arena(noise.numbers(elements).into_iter().map(|value| 0.7 * value).map(|value| f64::from(value as f32)).collect());
     bench.put(parameters.values().whole(), &before);
 
     let adam = Adam::new(gpu, &parameters, settings)?;
@@ -89,7 +94,14 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
             let place = part.start..part.start + part.count;
             let rule = reference::adam::Adam { weight_decay: part.decay, ..reference::adam::Adam::new(f64::from(LEARNING_RATE)) };
             let [m, v] = &mut moments;
-            reference::adam::step(rule, made, &mut values[place.clone()], &gradient[place.clone()], &mut m[place.clone()], &mut v[place.clone()]);
+            reference::adam::step(
+                rule,
+                made,
+                &mut values[place.clone()],
+                &gradient[place.clone()],
+                &mut m[place.clone()],
+                &mut v[place.clone()],
+            );
             if part.limit > 0.0 {
                 reference::indrnn::constrain(&mut values[place], part.limit);
             }
@@ -97,9 +109,11 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     }
 
     let after = bench.get(parameters.values().whole())?;
-    let moved = |values: &mut dyn Iterator<Item = f64>| values.zip(&before).map(|(value, before)| value - before).collect::<Vec<f64>>();
+    let moved =
+        |values: &mut dyn Iterator<Item = f64>| values.zip(&before).map(|(value, before)| value - before).collect::<Vec<f64>>();
     let moved_expected = moved(&mut values.iter().copied());
-    let moved_actual: Vec<f32> = moved(&mut after.iter().map(|&value| f64::from(value))).into_iter().map(|value| value as f32).collect();
+    let moved_actual: Vec<f32> =
+        moved(&mut after.iter().map(|&value| f64::from(value))).into_iter().map(|value| value as f32).collect();
     let state = adam.state(gpu)?;
     let [first, second] = adam.moments();
     let mut result = Comparisons::new("adam", &case);
@@ -108,12 +122,18 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     result.add("second moment", &moments[1], &bench.get(second)?);
     result.add("norm", &[norm], &[state.norm]);
     let withheld = STEPS as u64 - made;
-    result.add_within(0.0, "updates made and withheld", &[made as f64, withheld as f64], &[state.steps as f32, state.withheld as f32]);
+    result.add_within(
+        0.0,
+        "updates made and withheld",
+        &[made as f64, withheld as f64],
+        &[state.steps as f32, state.withheld as f32],
+    );
     Ok(result.done())
 }
 
 fn parts(plan: &ArenaPlan, decay: f64) -> Vec<Part> {
     let traits = [(decay, 0.0), (0.0, 0.0), (0.0, f64::from(LIMIT))];
-    let part = |(index, (decay, limit))| Part { start: plan.start(index), count: plan.shape(index).iter().product(), decay, limit };
+    let part =
+        |(index, (decay, limit))| Part { start: plan.start(index), count: plan.shape(index).iter().product(), decay, limit };
     traits.into_iter().enumerate().map(part).collect()
 }

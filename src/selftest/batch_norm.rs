@@ -3,7 +3,10 @@
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError, Tensor};
-use crate::layers::{BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Declarations, Gradient, Mode, Normalise, Parameters, Size, Slices};
+use crate::layers::{
+    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Declarations, Gradient, Mode, Normalise, Parameters,
+    Size, Slices,
+};
 use crate::reference;
 use crate::reference::noise::Noise;
 
@@ -44,7 +47,19 @@ impl Case {
     pub fn new([batch, frames, channels]: [usize; 3]) -> Self {
         let size = Size { batch, frames };
         let (distribution, gradient, mode) = ([0.3, 1.0], Gradient::Write, Mode::Train);
-        Self { size, capacity: size, channels, behind: 0, among: 0, distribution, corner: None, relu: false, gradient, mode, per_slice: usize::MAX }
+        Self {
+            size,
+            capacity: size,
+            channels,
+            behind: 0,
+            among: 0,
+            distribution,
+            corner: None,
+            relu: false,
+            gradient,
+            mode,
+            per_slice: usize::MAX,
+        }
     }
 
     fn slices(self) -> Slices {
@@ -52,7 +67,8 @@ impl Case {
     }
 
     fn layout(self, before: usize) -> Layout {
-        Layout::images(self.capacity, 1, self.channels, self.slices()).among(before.min(self.among), self.among.saturating_sub(before))
+        Layout::images(self.capacity, 1, self.channels, self.slices())
+            .among(before.min(self.among), self.among.saturating_sub(before))
     }
 
     fn scratch(self) -> usize {
@@ -66,7 +82,9 @@ impl std::fmt::Display for Case {
         write!(f, "{batch} x {frames} x {}, mean {mean} deviation {deviation}, {:?}", self.channels, self.mode)?;
         super::describe_capacity(f, self.size, self.capacity, self.per_slice)?;
         let adds = self.gradient == Gradient::Add;
-        for (present, word) in [(self.relu, "ReLU"), (self.among > 0, "channel parts"), (adds, "adding"), (self.corner.is_some(), "a far first row")] {
+        for (present, word) in
+            [(self.relu, "ReLU"), (self.among > 0, "channel parts"), (adds, "adding"), (self.corner.is_some(), "a far first row")]
+        {
             if present {
                 write!(f, ", {word}")?;
             }
@@ -96,7 +114,8 @@ impl Numbers {
         let mut noise = Noise::new(count as u64);
         let [mean, deviation] = case.distribution;
         // Uniform in [-1, 1) has a deviation of 1 / sqrt 3.
-        let mut x: Vec<f64> = noise.numbers(count).into_iter().map(|x| f64::from((mean + 3f64.sqrt() * deviation * x) as f32)).collect();
+        let mut x: Vec<f64> =
+            noise.numbers(count).into_iter().map(|x| f64::from((mean + 3f64.sqrt() * deviation * x) as f32)).collect();
         if let Some(corner) = case.corner {
             x[..case.channels].fill(corner);
         }
@@ -172,7 +191,8 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let own = |tensor: &Tensor| bench.get(tensor).map(|values| values[case.behind..].to_vec());
     if trains {
         let pairs = bench.get(&statistics)?;
-        let [mean, inv_std] = [0, 1].map(|which| pairs.iter().skip(2 * case.behind + which).step_by(2).copied().collect::<Vec<f32>>());
+        let [mean, inv_std] =
+            [0, 1].map(|which| pairs.iter().skip(2 * case.behind + which).step_by(2).copied().collect::<Vec<f32>>());
         result.add("mean", &expected.mean, &mean);
         result.add("inv_std", &expected.inv_std, &inv_std);
     }

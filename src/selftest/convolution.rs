@@ -3,7 +3,9 @@
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, Declarations, Gradient, Parameters, Size, Slices};
+use crate::layers::{
+    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, Declarations, Gradient, Parameters, Size, Slices,
+};
 use crate::reference;
 use crate::reference::noise::Noise;
 
@@ -56,7 +58,8 @@ impl Case {
 
     /// How `channels` of its images lie, the `before`-th part of the other channels first.
     fn layout(self, channels: usize, before: usize) -> Layout {
-        Layout::images(self.capacity, self.mel, channels, self.slices()).among(before.min(self.among), self.among.saturating_sub(before))
+        Layout::images(self.capacity, self.mel, channels, self.slices())
+            .among(before.min(self.among), self.among.saturating_sub(before))
     }
 }
 
@@ -65,7 +68,9 @@ impl std::fmt::Display for Case {
         let ([kt, km], [i, o], Size { batch, frames }) = (self.kernel, self.channels, self.size);
         write!(f, "{kt}x{km} {i}->{o}, {batch} x {frames} x {}", self.mel)?;
         super::describe_capacity(f, self.size, self.capacity, self.per_slice)?;
-        for (present, word) in [(self.fold, "folded"), (self.among > 0, "channel parts"), (self.gradient == Gradient::Add, "adding")] {
+        for (present, word) in
+            [(self.fold, "folded"), (self.among > 0, "channel parts"), (self.gradient == Gradient::Add, "adding")]
+        {
             if present {
                 write!(f, ", {word}")?;
             }
@@ -140,7 +145,8 @@ pub fn check_variant(gpu: &Gpu, variant: ConvolutionVariant, case: Case) -> Resu
     })?;
 
     let no_bias = vec![0.0; outputs];
-    let mut y_expected = reference::convolution::forward(size, &activation, &weight, if case.first_input > 0 { &no_bias } else { &bias });
+    let mut y_expected =
+        reference::convolution::forward(size, &activation, &weight, if case.first_input > 0 { &no_bias } else { &bias });
     let mut dx_expected = reference::convolution::backward_input(size, &dy, &weight);
     if case.first_input > 0 {
         y_expected.iter_mut().zip(&before_y).for_each(|(y, before)| *y += before);
@@ -149,7 +155,8 @@ pub fn check_variant(gpu: &Gpu, variant: ConvolutionVariant, case: Case) -> Resu
         dx_expected.iter_mut().zip(&before_dx).for_each(|(dx, before)| *dx += before);
     }
     let mut dweight = reference::convolution::backward_weight(size, &activation, &dy).into_iter();
-    let dweight: Vec<f64> = (0..all_weights.len()).map(|at| if mine(at) { dweight.next().unwrap_or(f64::NAN) } else { f64::NAN }).collect();
+    let dweight: Vec<f64> =
+        (0..all_weights.len()).map(|at| if mine(at) { dweight.next().unwrap_or(f64::NAN) } else { f64::NAN }).collect();
     let dbias = if case.first_input > 0 { vec![f64::NAN; outputs] } else { reference::convolution::backward_bias(size, &dy) };
     let mut result = Comparisons::new(variant.name(), &case);
     result.add("y", &in_y.spread(case.size, &y_expected), &bench.get(&y.value.tensor)?);

@@ -49,7 +49,10 @@ impl Case {
     fn layouts(self) -> [Layout; 2] {
         let pooled = Size { frames: self.shape.windows(0, self.capacity.frames), ..self.capacity };
         let out_mel = self.shape.windows(1, self.mel);
-        [Layout::images(self.capacity, self.mel, self.channels, self.slices()), Layout::images(pooled, out_mel, self.channels, self.slices())]
+        [
+            Layout::images(self.capacity, self.mel, self.channels, self.slices()),
+            Layout::images(pooled, out_mel, self.channels, self.slices()),
+        ]
     }
 
     fn pooled(self) -> Size {
@@ -67,7 +70,8 @@ impl Case {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (PoolShape { kernel: [kt, km], stride: [st, sm], padding: [pt, pm] }, Size { batch, frames }) = (self.shape, self.size);
+        let (PoolShape { kernel: [kt, km], stride: [st, sm], padding: [pt, pm] }, Size { batch, frames }) =
+            (self.shape, self.size);
         write!(f, "{kt}x{km} by {st}x{sm} padded {pt}x{pm}, {batch} x {frames} x {} x {}", self.mel, self.channels)?;
         super::describe_capacity(f, self.size, self.capacity, self.per_slice)?;
         f.write_str(if self.ties { ", ties" } else { "" })?;

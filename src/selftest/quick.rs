@@ -1,6 +1,8 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
-use super::{Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy};
+use super::{
+    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy,
+};
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{ConvolutionVariant, Gradient, PoolShape, Size};
 use crate::optim::AdamSettings;
@@ -35,7 +37,12 @@ const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CA
 
 const FAMILIES: [(&str, Check); 12] = [
     ("convolution", |gpu| {
-        let folded = convolution::Case { fold: true, among: 3, gradient: Gradient::Add, ..convolution::Case::new([3, 3], [5, 10], [2, 7, 13]) };
+        let folded = convolution::Case {
+            fold: true,
+            among: 3,
+            gradient: Gradient::Add,
+            ..convolution::Case::new([3, 3], [5, 10], [2, 7, 13])
+        };
         convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..folded })
     }),
     ("linear", |gpu| linear::check(gpu, linear::Case { rows: 33, capacity: 40, inputs: 130, outputs: 10 })),
@@ -45,7 +52,8 @@ const FAMILIES: [(&str, Check); 12] = [
     }),
     ("average_pool", |gpu| pool::check_average(gpu, pool::Case::new(PoolShape::valid([2, 2]), [2, 7, 13, 5]))),
     ("global_average_pool", |gpu| {
-        let case = global_average_pool::Case { size: SIZE, capacity: CAPACITY, mel: Some(13), channels: 33, per_slice: usize::MAX };
+        let case =
+            global_average_pool::Case { size: SIZE, capacity: CAPACITY, mel: Some(13), channels: 33, per_slice: usize::MAX };
         global_average_pool::check(gpu, case)
     }),
     ("batch_norm", |gpu| {

@@ -37,9 +37,14 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let mut noise = Noise::new((batch * classes) as u64);
     let mut logits: Vec<f64> = noise.numbers(batch * classes).into_iter().map(|x| (x * magnitude).round()).collect();
     let labels = noise.labels(batch, classes);
-    let expected = reference::softmax_cross_entropy::forward(reference::softmax_cross_entropy::Size { batch, classes }, &logits, &labels);
+    let expected =
+        reference::softmax_cross_entropy::forward(reference::softmax_cross_entropy::Size { batch, classes }, &logits, &labels);
     // A loss that is not finite is counted, and joins neither the sum nor the number right.
-    let first = reference::softmax_cross_entropy::forward(reference::softmax_cross_entropy::Size { batch: 1, classes }, &logits[..classes], &labels[..1]);
+    let first = reference::softmax_cross_entropy::forward(
+        reference::softmax_cross_entropy::Size { batch: 1, classes },
+        &logits[..classes],
+        &labels[..1],
+    );
     let (mut loss, mut correct) = (expected.loss * batch as f64, expected.correct);
     if let Some(broken) = broken {
         logits[0] = f64::from(broken);

@@ -32,7 +32,12 @@ impl EarlyStop {
             self.since += 1;
         }
         let stop = self.patience > 0 && self.since >= self.patience;
-        stop.then(|| format!("the {name} loss has not improved by {} for {} epochs (best {:.4}, epoch {epoch}: {value:.4})", self.min_delta, self.since, self.best))
+        stop.then(|| {
+            format!(
+                "the {name} loss has not improved by {} for {} epochs (best {:.4}, epoch {epoch}: {value:.4})",
+                self.min_delta, self.since, self.best
+            )
+        })
     }
 }
 
@@ -43,7 +48,12 @@ mod tests {
 
     #[test]
     fn it_stops_after_as_many_epochs_without_improvement_as_patience_says() {
-        let recipe = TrainConfig { patience: 2, min_delta: 0.1, early_stop_metric: EarlyStopMetric::TrainLoss, ..TrainConfig::new(ModelName::Bbnn) };
+        let recipe = TrainConfig {
+            patience: 2,
+            min_delta: 0.1,
+            early_stop_metric: EarlyStopMetric::TrainLoss,
+            ..TrainConfig::new(ModelName::Bbnn)
+        };
         let mut stop = EarlyStop::new(&recipe);
         let losses = [1.0, 0.8, 0.75, 0.65, 0.64, 0.63];
         let stopped = losses.iter().position(|&loss| stop.after(1, loss, None).is_some());

@@ -51,7 +51,12 @@ impl Sums {
 }
 
 /// Trains one epoch of `batches`. Nothing is waited for until its end.
-pub(super) fn train_epoch(session: &mut Session<'_>, epoch: usize, batches: &Batches, observer: &mut dyn Observer) -> Result<EpochResult, TrainError> {
+pub(super) fn train_epoch(
+    session: &mut Session<'_>,
+    epoch: usize,
+    batches: &Batches,
+    observer: &mut dyn Observer,
+) -> Result<EpochResult, TrainError> {
     let network = &session.network;
     let gpu = network.gpu();
     let withheld = session.adam.state(gpu)?.withheld;
@@ -107,7 +112,11 @@ pub(super) fn train_epoch(session: &mut Session<'_>, epoch: usize, batches: &Bat
 /// running ones lag behind; the running ones are then put back.
 ///
 /// The estimate is the mean over up to 16 batches, each run in training mode.
-pub(super) fn recalibrated<T>(session: &Session<'_>, batches: &Batches, evaluate: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+pub(super) fn recalibrated<T>(
+    session: &Session<'_>,
+    batches: &Batches,
+    evaluate: impl FnOnce() -> Result<T, TrainError>,
+) -> Result<T, TrainError> {
     if !session.config.train.bn_recalibration || session.steps >= RECALIBRATION_STEPS {
         return evaluate();
     }

@@ -2,8 +2,8 @@
 
 pub mod checkpoint;
 mod early_stop;
-mod epoch;
 pub mod environment;
+mod epoch;
 pub mod evaluate;
 pub mod event;
 pub mod metrics;
@@ -50,7 +50,9 @@ pub enum TrainError {
     #[error("the run's records cannot be written: {0}")]
     Observer(std::io::Error),
     /// Nothing but infinities.
-    #[error("training diverged in epoch {epoch}: every gradient was infinite or not a number; use a smaller --learning-rate than {learning_rate}, or --clip-norm 1")]
+    #[error(
+        "training diverged in epoch {epoch}: every gradient was infinite or not a number; use a smaller --learning-rate than {learning_rate}, or --clip-norm 1"
+    )]
     Diverged {
         /// From 1.
         epoch: usize,

@@ -51,7 +51,13 @@ impl Validation {
 }
 
 /// Trains as `config` says and writes the run directory. `config.data.classes` are those of `data`.
-pub fn train(gpu: &Gpu, config: &Config, data: &Dataset, run: &RunDirectory, observer: &mut dyn Observer) -> Result<Summary, TrainError> {
+pub fn train(
+    gpu: &Gpu,
+    config: &Config,
+    data: &Dataset,
+    run: &RunDirectory,
+    observer: &mut dyn Observer,
+) -> Result<Summary, TrainError> {
     write_splits_csv(&run.file("splits.csv"), data)?;
     write_bad_files_csv(&run.file("bad_files.csv"), data)?;
     let mut session = open(gpu, config, data)?;
@@ -183,7 +189,10 @@ fn validate(
             None
         } else {
             let outputs = evaluate(&session.network, &windows, data.samples.len())?;
-            let right = part.iter().filter(|&&i| super::metrics::most_likely(&outputs[i].probabilities) as usize == data.samples[i].label).count();
+            let right = part
+                .iter()
+                .filter(|&&i| super::metrics::most_likely(&outputs[i].probabilities) as usize == data.samples[i].label)
+                .count();
             let loss: f64 = part.iter().map(|&i| outputs[i].log_loss(data.samples[i].label)).sum();
             Some(Validation { accuracy: right as f64 / part.len() as f64, loss: loss / part.len() as f64 })
         };
@@ -207,7 +216,7 @@ fn validate(
         train_accuracy: result.accuracy,
         val_loss: validation.map(|v| v.loss),
         val_accuracy: validation.map(|v| v.accuracy),
-        learning_rate: f64::from(session.learning_rate),
+        learning_rate: decimal(session.learning_rate),
         epoch_seconds: result.seconds,
         gpu_seconds: result.gpu_seconds,
     };
@@ -267,12 +276,22 @@ pub fn evaluate_part(data: &Dataset, split: Split, predictions: &[Prediction], s
 }
 
 /// Writes `evaluation.json`, `predictions.csv` and `confusion_matrix.csv`.
-pub fn write_evaluation(run: &RunDirectory, data: &Dataset, predictions: &[Prediction], evaluation: &Evaluation) -> Result<(), TrainError> {
+pub fn write_evaluation(
+    run: &RunDirectory,
+    data: &Dataset,
+    predictions: &[Prediction],
+    evaluation: &Evaluation,
+) -> Result<(), TrainError> {
     let json = serde_json::to_string_pretty(evaluation).expect("an evaluation is plain numbers and strings");
     write_atomic(&run.file("evaluation.json"), format!("{json}\n").as_bytes())?;
     write_predictions(&run.file("predictions.csv"), &data.classes, predictions)?;
     write_confusion_matrix(&run.file("confusion_matrix.csv"), &data.classes, &evaluation.confusion_matrix)?;
     Ok(())
+}
+
+/// The number that was typed: 0.0002 and not its nearest 32-bit neighbour.
+fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 fn median(values: &[f64]) -> f64 {

@@ -91,7 +91,9 @@ fn file_shape(spec: &ParameterSpec) -> Vec<usize> {
 
 fn to_file(spec: &ParameterSpec, memory: &[f32]) -> Vec<f32> {
     match (spec.layout, spec.shape.as_slice()) {
-        (FileLayout::Convolution, &[time, mel, inputs, outputs]) => permute::convolution_to_file(memory, [time, mel, inputs, outputs]),
+        (FileLayout::Convolution, &[time, mel, inputs, outputs]) => {
+            permute::convolution_to_file(memory, [time, mel, inputs, outputs])
+        }
         (FileLayout::Linear, &[inputs, outputs]) => permute::linear_to_file(memory, [inputs, outputs]),
         _ => memory.to_vec(),
     }
@@ -99,7 +101,9 @@ fn to_file(spec: &ParameterSpec, memory: &[f32]) -> Vec<f32> {
 
 fn from_file(spec: &ParameterSpec, file: &[f32]) -> Vec<f32> {
     match (spec.layout, spec.shape.as_slice()) {
-        (FileLayout::Convolution, &[time, mel, inputs, outputs]) => permute::convolution_from_file(file, [outputs, inputs, time, mel]),
+        (FileLayout::Convolution, &[time, mel, inputs, outputs]) => {
+            permute::convolution_from_file(file, [outputs, inputs, time, mel])
+        }
         (FileLayout::Linear, &[inputs, outputs]) => permute::linear_from_file(file, [outputs, inputs]),
         _ => file.to_vec(),
     }

@@ -32,7 +32,9 @@ fn adapters_are_chosen_by_index_or_name_and_a_wrong_one_says_what_there_is() {
     }
     for wanted in ["no such adapter", "4711"] {
         match choose(wanted).err() {
-            Some(GpuError::UnknownAdapter { wanted: said, found }) => assert!(said == wanted && found.contains(&all[0].name), "{found}"),
+            Some(GpuError::UnknownAdapter { wanted: said, found }) => {
+                assert!(said == wanted && found.contains(&all[0].name), "{found}")
+            }
             other => panic!("{wanted}: {other:?}"),
         }
     }
@@ -44,7 +46,9 @@ fn what_an_adapter_cannot_hold_or_bind_is_too_large() {
     let (buffer, binding) = (gpu.summary().max_buffer_bytes, gpu.summary().max_binding_bytes);
     let elements = usize::try_from(buffer / 4).unwrap() + 1;
     match gpu.tensor("enormous", Element::F32, &[elements]) {
-        Err(GpuError::TooLarge { label, bytes, limit }) => assert_eq!((label.as_str(), bytes, limit), ("enormous", 4 * elements as u64, buffer)),
+        Err(GpuError::TooLarge { label, bytes, limit }) => {
+            assert_eq!((label.as_str(), bytes, limit), ("enormous", 4 * elements as u64, buffer))
+        }
         other => panic!("{other:?}"),
     }
     let row = usize::try_from(binding).unwrap();

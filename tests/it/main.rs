@@ -1,9 +1,19 @@
 //! All integration tests in one binary: a module per concern.
 #![allow(clippy::unwrap_used)]
 
+mod audio;
 mod checkpoint;
+mod dataset;
+mod features;
+mod gpu;
+mod kernels;
 mod metrics;
-mod permute;
 mod networks;
+mod permute;
 mod reference;
 mod reference_pytorch;
+mod report;
+mod run_directory;
+mod shaders;
+mod structure;
+mod training;

@@ -66,7 +66,8 @@ fn fill(network: &Network) {
 
 fn upload(network: &Network) -> Size {
     let Dimensions { batch, frames, mels, classes } = network.dimensions();
-    let features: Vec<f32> = Noise::new(1000).numbers(batch * frames * mels).into_iter().map(|v| (v * 16.0 - 32.0) as f32).collect();
+    let features: Vec<f32> =
+        Noise::new(1000).numbers(batch * frames * mels).into_iter().map(|v| (v * 16.0 - 32.0) as f32).collect();
     let labels: Vec<u32> = (0..batch).map(|i| ((3 * i + 1) % classes) as u32).collect();
     network.upload(&features, &labels);
     Size { batch, frames }

@@ -10,7 +10,9 @@ use std::path::Path;
 fn capabilities(name: &str) -> Capabilities {
     match name.trim_end_matches(".wgsl").rsplit('_').next() {
         Some("subgroup") => Capabilities::IMMEDIATES | Capabilities::SUBGROUP,
-        Some("coop") => Capabilities::IMMEDIATES | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX,
+        Some("coop") => {
+            Capabilities::IMMEDIATES | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX
+        }
         _ => Capabilities::IMMEDIATES,
     }
 }
@@ -82,7 +84,8 @@ fn every_entry_point_translates_to_metal() {
                 ..Default::default()
             };
             let pipeline = msl::PipelineOptions { entry_point: Some((entry.stage, entry.name.clone())), ..Default::default() };
-            let (source, translated) = msl::write_string(&module, &info, &options, &pipeline).unwrap_or_else(|error| panic!("{name} {}: {error}", entry.name));
+            let (source, translated) = msl::write_string(&module, &info, &options, &pipeline)
+                .unwrap_or_else(|error| panic!("{name} {}: {error}", entry.name));
             let failed: Vec<_> = translated.entry_point_names.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
             assert!(failed.is_empty(), "{name} {}: {failed:?}", entry.name);
             assert!(source.contains("kernel void"), "{name} {}: no kernel", entry.name);
@@ -125,7 +128,12 @@ fn constants_replace_whole_lines_and_wrong_ones_are_errors() {
 
     let message = |name, constants: &[(&str, Constant)]| specialise(name, constants).unwrap_err();
     let unknown = message("convolution", &[("KERNEL_WIDTH", 5u32.into())]);
-    assert!(matches!(unknown, GpuError::Constant { .. }) && unknown.to_string().contains("KERNEL_WIDTH") && unknown.to_string().contains("KERNEL_TIME"), "{unknown}");
+    assert!(
+        matches!(unknown, GpuError::Constant { .. })
+            && unknown.to_string().contains("KERNEL_WIDTH")
+            && unknown.to_string().contains("KERNEL_TIME"),
+        "{unknown}"
+    );
     let mistyped = message("convolution", &[("KERNEL_TIME", true.into())]);
     assert!(matches!(mistyped, GpuError::Constant { .. }) && mistyped.to_string().contains("u32, not bool"), "{mistyped}");
     // One that is computed from others has no type of its own to hold on to.
@@ -138,7 +146,12 @@ fn constants_replace_whole_lines_and_wrong_ones_are_errors() {
 fn a_wrong_name_in_a_dispatch_says_which() {
     let gpu = Gpu::open(&GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let [x, y] = ["x", "y"].map(|name| gpu.tensor(name, Element::F32, &[4]).unwrap());
-    let failure = |shader: &'static str, entry, tensors: &[(&str, &melgrad::gpu::Tensor)]| match Shader(shader).dispatch(&gpu, entry, &[], tensors) {
+    let failure = |shader: &'static str, entry, tensors: &[(&str, &melgrad::gpu::Tensor)]| match Shader(shader).dispatch(
+        &gpu,
+        entry,
+        &[],
+        tensors,
+    ) {
         Ok(_) => panic!("{shader}.{entry} took {:?}", tensors.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
         Err(error) => error,
     };
@@ -146,7 +159,10 @@ fn a_wrong_name_in_a_dispatch_says_which() {
     let missing = failure("relu", "forward", &[("x", &x)]);
     assert!(matches!(&missing, GpuError::Binding { problem, .. } if problem.contains("`y` is not bound")), "{missing}");
     let unknown = failure("relu", "forward", &[("x", &x), ("y", &y), ("z", &y)]);
-    assert!(matches!(&unknown, GpuError::Binding { problem, .. } if problem.contains("`z`") && problem.contains("x, y")), "{unknown}");
+    assert!(
+        matches!(&unknown, GpuError::Binding { problem, .. } if problem.contains("`z`") && problem.contains("x, y")),
+        "{unknown}"
+    );
     let unused = failure("relu", "forward", &[("x", &x), ("y", &y), ("dy", &y)]);
     assert!(matches!(unused, GpuError::Binding { .. }), "a binding of another entry point is not one of this: {unused}");
     let entry = failure("relu", "backward", &[]);

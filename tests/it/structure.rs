@@ -11,11 +11,33 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
     ("src/audio", &["gpu", "layers", "models", "optim", "train", "report", "compare", "cli", "features", "dataset"]),
     ("src/features", &["gpu", "layers", "models", "optim", "train", "report", "compare", "cli", "dataset"]),
     ("src/dataset", &["gpu", "layers", "models", "optim", "train", "report", "compare", "cli"]),
-    ("src/gpu", &["audio", "features", "dataset", "layers", "models", "optim", "train", "report", "compare", "cli", "reference", "config"]),
-    ("src/layers", &["audio", "features", "dataset", "models", "optim", "train", "report", "compare", "cli", "reference", "config"]),
+    (
+        "src/gpu",
+        &[
+            "audio",
+            "features",
+            "dataset",
+            "layers",
+            "models",
+            "optim",
+            "train",
+            "report",
+            "compare",
+            "cli",
+            "reference",
+            "config",
+        ],
+    ),
+    (
+        "src/layers",
+        &["audio", "features", "dataset", "models", "optim", "train", "report", "compare", "cli", "reference", "config"],
+    ),
     ("src/models", &["audio", "features", "dataset", "optim", "train", "report", "compare", "cli", "reference"]),
     ("src/optim", &["audio", "features", "dataset", "models", "train", "report", "compare", "cli", "reference"]),
-    ("src/reference", &["audio", "features", "dataset", "gpu", "layers", "models", "optim", "train", "report", "compare", "cli", "config"]),
+    (
+        "src/reference",
+        &["audio", "features", "dataset", "gpu", "layers", "models", "optim", "train", "report", "compare", "cli", "config"],
+    ),
     ("src/selftest", &["audio", "features", "dataset", "models", "train", "report", "compare", "cli", "config"]),
     ("src/train", &["report", "compare", "cli"]),
 ];
@@ -49,7 +71,8 @@ fn code(text: &str) -> String {
 fn names(code: &str, module: &str) -> bool {
     code.match_indices("crate::").any(|(at, _)| {
         let rest = &code[at + "crate::".len()..];
-        let first = |path: &str| path.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default() == module;
+        let first =
+            |path: &str| path.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default() == module;
         match rest.strip_prefix('{') {
             Some(list) => top_level(list).into_iter().any(first),
             None => first(rest),
@@ -121,10 +144,20 @@ fn no_file_outgrows_one_idea() {
 
 #[test]
 fn a_name_is_found_wherever_it_can_stand() {
-    for code in ["use crate::gpu::Gpu;", "use crate::{config::Config, gpu::{Gpu, Pass}};", "let x: crate::gpu::Pass;", "use crate::{\n    gpu,\n    layers,\n};"] {
+    for code in [
+        "use crate::gpu::Gpu;",
+        "use crate::{config::Config, gpu::{Gpu, Pass}};",
+        "let x: crate::gpu::Pass;",
+        "use crate::{\n    gpu,\n    layers,\n};",
+    ] {
         assert!(names(code, "gpu"), "{code}");
     }
-    for code in ["use crate::layers::gpu;", "use crate::gpus::Gpu;", "use crate::{layers::{gpu}, models};", "use crate::layers; let gpu = 1;"] {
+    for code in [
+        "use crate::layers::gpu;",
+        "use crate::gpus::Gpu;",
+        "use crate::{layers::{gpu}, models};",
+        "use crate::layers; let gpu = 1;",
+    ] {
         assert!(!names(code, "gpu"), "{code}");
     }
     assert_eq!(code("use a; // crate::gpu\n#[cfg(test)]\nmod tests { use crate::gpu; }"), "use a; ");

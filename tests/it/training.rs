@@ -1,0 +1,159 @@
+//! Training as a whole: a batch learnt by heart, the same bits twice, and a run directory from music to predictions.
+
+use melgrad::config::{Config, ModelConfig, ModelName};
+use melgrad::dataset::{CachePolicy, Dataset, LoadOptions, load_builtin};
+use melgrad::gpu::{Gpu, GpuOptions, Pass};
+use melgrad::layers::{Mode, Size};
+use melgrad::models::{Dimensions, Network};
+use melgrad::optim::{Adam, AdamSettings};
+use melgrad::reference::noise::Noise;
+use melgrad::train::checkpoint::read_model;
+use melgrad::train::event::{Event, Observer};
+use melgrad::train::run_directory::RunDirectory;
+use melgrad::train::train;
+
+fn gpu() -> Gpu {
+    Gpu::open(&GpuOptions::default()).expect("the tests need a GPU adapter")
+}
+
+#[derive(Default)]
+struct Recorder(Vec<Event>);
+
+impl Observer for Recorder {
+    fn event(&mut self, event: &Event) -> std::io::Result<()> {
+        self.0.push(event.clone());
+        Ok(())
+    }
+}
+
+/// Trains on one batch of noise; returns the losses and the final weights.
+fn learn_by_heart(
+    gpu: &Gpu,
+    model: &ModelConfig,
+    dimensions: Dimensions,
+    steps: usize,
+    learning_rate: f32,
+) -> (Vec<f32>, Vec<u32>) {
+    let network = Network::new(gpu, model, dimensions).unwrap();
+    network.initialise(3);
+    let adam = Adam::new(gpu, network.parameters(), AdamSettings::default()).unwrap();
+    let mut noise = Noise::new(7);
+    let features: Vec<f32> =
+        noise.numbers(dimensions.batch * dimensions.frames * dimensions.mels).into_iter().map(|v| v as f32).collect();
+    network.upload(&features, &noise.labels(dimensions.batch, dimensions.classes));
+    let size = Size { batch: dimensions.batch, frames: dimensions.frames };
+    let mut losses = Vec::new();
+    for _ in 0..steps {
+        let mut pass = Pass::new(gpu);
+        network.forward(&mut pass, size, Mode::Train);
+        network.backward(&mut pass, size);
+        adam.step(&mut pass, learning_rate);
+        pass.submit().unwrap();
+        losses.push(gpu.read::<f32>(&network.loss().results).unwrap()[0] / size.batch as f32);
+    }
+    let weights: Vec<f32> = gpu.read(network.parameters().values().whole()).unwrap();
+    (losses, weights.into_iter().map(f32::to_bits).collect())
+}
+
+fn small(model: ModelName) -> (ModelConfig, Dimensions) {
+    let config = ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(model) };
+    (config, Dimensions { batch: 6, frames: 16, mels: 8, classes: 3 })
+}
+
+#[test]
+fn each_network_learns_one_batch_by_heart() {
+    let gpu = gpu();
+    for (name, steps, learning_rate) in [(ModelName::Indrnn, 150, 1e-2), (ModelName::Bbnn, 60, 1e-2)] {
+        let (model, dimensions) = small(name);
+        let (losses, _) = learn_by_heart(&gpu, &model, dimensions, steps, learning_rate);
+        assert!(losses[0] > 0.5, "{name} knows it before it learns: {losses:?}");
+        assert!(losses[steps - 1] < 0.01, "{name}: {losses:?}");
+    }
+}
+
+#[test]
+fn two_runs_give_the_same_bits() {
+    let gpu = gpu();
+    for name in [ModelName::Indrnn, ModelName::Bbnn] {
+        let (model, dimensions) = small(name);
+        let (first_losses, first) = learn_by_heart(&gpu, &model, dimensions, 5, 1e-3);
+        let (second_losses, second) = learn_by_heart(&gpu, &model, dimensions, 5, 1e-3);
+        assert_eq!(first_losses, second_losses, "{name}");
+        assert!(first == second, "{name}: the weights differ");
+        let (_, other) = learn_by_heart(&gpu, &model, dimensions, 5, 2e-3);
+        assert!(first != other, "{name}: this test would not see a difference");
+    }
+}
+
+fn built_in(config: &Config) -> Dataset {
+    let options = LoadOptions {
+        data: config.data.clone(),
+        features: config.features.clone(),
+        frames: config.train.frames,
+        seed: 0,
+        strict: true,
+        cache: CachePolicy::Off,
+        classes: None,
+    };
+    load_builtin(&options, &|_, _| {}).unwrap()
+}
+
+fn tiny_config() -> Config {
+    let mut config = Config::new(ModelName::Indrnn);
+    (config.model.hidden, config.model.layers) = (32, 2);
+    (config.train.frames, config.train.batch_size, config.train.epochs, config.train.learning_rate) = (64, 16, 8, 3e-3);
+    config
+}
+
+#[test]
+fn a_run_learns_from_music_and_leaves_a_whole_run_directory() {
+    let gpu = gpu();
+    let mut config = tiny_config();
+    let data = built_in(&config);
+    config.data.classes.clone_from(&data.classes);
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDirectory::create(Some(&folder.path().join("run")), "indrnn").unwrap();
+    run.write_config(&config).unwrap();
+    let mut events = Recorder::default();
+    let summary = train(&gpu, &config, &data, &run, &mut events).unwrap();
+
+    let epochs: Vec<_> =
+        events.0.iter().filter_map(|event| if let Event::Epoch(metrics) = event { Some(*metrics) } else { None }).collect();
+    assert_eq!(epochs.len(), 8);
+    assert!(epochs[7].train_loss < 0.7 * epochs[0].train_loss, "{epochs:?}");
+    let best = epochs.iter().map(|e| e.val_accuracy.unwrap()).fold(0.0, f64::max);
+    assert_eq!(epochs[summary.best_epoch - 1].val_accuracy, Some(best), "the best epoch is the one kept");
+    assert!(summary.test_accuracy.is_some() && summary.test_accuracy_ci95.is_some());
+    assert_eq!(summary.majority_baseline, Some(0.2));
+    assert!(matches!(events.0.last(), Some(Event::Finished(_))));
+
+    for file in ["config.toml", "splits.csv", "bad_files.csv", "evaluation.json", "predictions.csv", "confusion_matrix.csv"] {
+        assert!(run.file(file).is_file(), "{file}");
+    }
+    for file in ["model.safetensors", "optimizer.safetensors", "manifest.json"] {
+        assert!(run.file("best").join(file).is_file() && run.file("last").join(file).is_file(), "{file}");
+    }
+    let (_, reread) = RunDirectory::open(run.path()).map(|(run, config)| (run.path().to_owned(), config)).unwrap();
+    assert_eq!(reread, config, "config.toml says it all");
+    let (_, tensors) = read_model(run.path()).unwrap();
+    assert!(tensors.iter().any(|t| t.name == "input.mean" && t.shape == [128]));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another() {
+    let gpu = gpu();
+    let mut config = tiny_config();
+    config.train.epochs = 2;
+    let data = built_in(&config);
+    config.data.classes.clone_from(&data.classes);
+    let weights = |seed: u64| {
+        let config = Config { train: melgrad::config::TrainConfig { seed, ..config.train.clone() }, ..config.clone() };
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(Some(&folder.path().join("run")), "indrnn").unwrap();
+        train(&gpu, &config, &data, &run, &mut Recorder::default()).unwrap();
+        read_model(run.path()).unwrap().1
+    };
+    let first = weights(1);
+    assert!(first == weights(1), "two runs of one seed differ");
+    assert!(first != weights(2), "the seed has no influence");
+}
