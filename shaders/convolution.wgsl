@@ -16,20 +16,7 @@ const KERNEL_MEL: u32 = 3u;
 const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
-// A row of x has X_STRIDE channels, of which X_FIRST .. X_FIRST + INPUTS are read; likewise y with dy, and dx.
-const X_STRIDE: u32 = 32u;
-const X_FIRST: u32 = 0u;
-const DX_STRIDE: u32 = 32u;
-const DX_FIRST: u32 = 0u;
-const Y_STRIDE: u32 = 32u;
-const Y_FIRST: u32 = 0u;
-// The weight has WEIGHT_INPUTS inputs, of which WEIGHT_FIRST .. WEIGHT_FIRST + INPUTS are these; scale and shift too.
-const WEIGHT_INPUTS: u32 = 32u;
-const WEIGHT_FIRST: u32 = 0u;
 const FOLD: bool = false;
-// Add to what y holds instead of starting from the bias; add to what dx holds.
-const ADD_Y: bool = false;
-const ADD_DX: bool = false;
 
 const TAPS: u32 = KERNEL_TIME * KERNEL_MEL;
 const STEP: u32 = 16u;
@@ -45,6 +32,19 @@ struct Size {
     // Of the weight gradient: the first split of this dispatch, and how many pixels a split has.
     first_split: u32,
     split_rows: u32,
+    // A row of x has x_stride channels, of which x_first .. x_first + INPUTS are read; likewise dx, and y with dy.
+    x_stride: u32,
+    x_first: u32,
+    dx_stride: u32,
+    dx_first: u32,
+    y_stride: u32,
+    y_first: u32,
+    // The weight has weight_inputs inputs, of which weight_first .. weight_first + INPUTS are these; scale and shift too.
+    weight_inputs: u32,
+    weight_first: u32,
+    // Not 0: add to what y holds instead of starting from the bias; add to what dx holds.
+    add_y: u32,
+    add_dx: u32,
 }
 var<immediate> size: Size;
 
@@ -83,9 +83,9 @@ fn neighbour(p: Pixel, time: i32, mel: i32) -> u32 {
 }
 
 fn activation(row: u32, channel: u32) -> f32 {
-    let value = x[row * X_STRIDE + X_FIRST + channel];
+    let value = x[row * size.x_stride + size.x_first + channel];
     if (FOLD) {
-        return max(0.0, fma(value, scale[WEIGHT_FIRST + channel], shift[WEIGHT_FIRST + channel]));
+        return max(0.0, fma(value, scale[size.weight_first + channel], shift[size.weight_first + channel]));
     }
     return value;
 }
@@ -107,14 +107,14 @@ fn gradient_value(p: Pixel, k: u32) -> f32 {
     if (k >= TAPS * OUTPUTS || row == 0xffffffffu) {
         return 0.0;
     }
-    return dy[row * Y_STRIDE + Y_FIRST + k % OUTPUTS];
+    return dy[row * size.y_stride + size.y_first + k % OUTPUTS];
 }
 
 fn weight_value(tap: u32, input: u32, output: u32) -> f32 {
     if (tap >= TAPS || input >= INPUTS || output >= OUTPUTS) {
         return 0.0;
     }
-    return weight[(tap * WEIGHT_INPUTS + WEIGHT_FIRST + input) * OUTPUTS + output];
+    return weight[(tap * size.weight_inputs + size.weight_first + input) * OUTPUTS + output];
 }
 
 // One step of 16 through the tile: results[2 r + h] holds row (along + 16 r), columns 8 across + 4 h ..
@@ -162,9 +162,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         for (var c = 0u; c < 8u; c += 1u) {
             let column = first_column + across * 8u + c;
             if (row < rows && column < OUTPUTS) {
-                let place = row * Y_STRIDE + Y_FIRST + column;
+                let place = row * size.y_stride + size.y_first + column;
                 var start = 0.0;
-                if (ADD_Y) {
+                if (size.add_y != 0u) {
                     start = y[place];
                 } else {
                     start = bias[column];
@@ -207,9 +207,9 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         for (var c = 0u; c < 8u; c += 1u) {
             let column = first_column + across * 8u + c;
             if (row < rows && column < INPUTS) {
-                let place = row * DX_STRIDE + DX_FIRST + column;
+                let place = row * size.dx_stride + size.dx_first + column;
                 var start = 0.0;
-                if (ADD_DX) {
+                if (size.add_dx != 0u) {
                     start = dx[place];
                 }
                 dx[place] = start + results[2u * r + c / 4u][c % 4u];
@@ -239,7 +239,7 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
             var values = vec4<f32>(0.0);
             for (var e = 0u; e < 4u; e += 1u) {
                 if (row < end && o + e < OUTPUTS) {
-                    values[e] = dy[row * Y_STRIDE + Y_FIRST + o + e];
+                    values[e] = dy[row * size.y_stride + size.y_first + o + e];
                 }
             }
             right[i] = values;
@@ -276,7 +276,7 @@ fn backward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     let end = min(rows, begin + size.split_rows);
     var sum = 0.0;
     for (var row = begin; row < end; row += 1u) {
-        sum += dy[row * Y_STRIDE + Y_FIRST + output];
+        sum += dy[row * size.y_stride + size.y_first + output];
     }
     partial_sums[(size.first_split + group.y) * OUTPUTS + output] = sum;
 }

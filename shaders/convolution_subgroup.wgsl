@@ -12,20 +12,7 @@ const KERNEL_MEL: u32 = 3u;
 const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
-// A row of x has X_STRIDE channels, of which X_FIRST .. X_FIRST + INPUTS are read; likewise y with dy, and dx.
-const X_STRIDE: u32 = 32u;
-const X_FIRST: u32 = 0u;
-const DX_STRIDE: u32 = 32u;
-const DX_FIRST: u32 = 0u;
-const Y_STRIDE: u32 = 32u;
-const Y_FIRST: u32 = 0u;
-// The weight has WEIGHT_INPUTS inputs, of which WEIGHT_FIRST .. WEIGHT_FIRST + INPUTS are these; scale and shift too.
-const WEIGHT_INPUTS: u32 = 32u;
-const WEIGHT_FIRST: u32 = 0u;
 const FOLD: bool = false;
-// Add to what y holds instead of starting from the bias; add to what dx holds.
-const ADD_Y: bool = false;
-const ADD_DX: bool = false;
 
 
 struct Size {
@@ -34,6 +21,19 @@ struct Size {
     // Of the weight gradient: the first split of this dispatch, and how many pixels a split has.
     first_split: u32,
     split_rows: u32,
+    // A row of x has x_stride channels, of which x_first .. x_first + INPUTS are read; likewise dx, and y with dy.
+    x_stride: u32,
+    x_first: u32,
+    dx_stride: u32,
+    dx_first: u32,
+    y_stride: u32,
+    y_first: u32,
+    // The weight has weight_inputs inputs, of which weight_first .. weight_first + INPUTS are these; scale and shift too.
+    weight_inputs: u32,
+    weight_first: u32,
+    // Not 0: add to what y holds instead of starting from the bias; add to what dx holds.
+    add_y: u32,
+    add_dx: u32,
 }
 var<immediate> size: Size;
 
@@ -53,7 +53,7 @@ const OUTSIDE: u32 = 0xffffffffu;
 fn activation(place: u32, channel: u32) -> f32 {
     let value = x[place + channel];
     if (FOLD) {
-        return max(0.0, fma(value, scale[WEIGHT_FIRST + channel], shift[WEIGHT_FIRST + channel]));
+        return max(0.0, fma(value, scale[size.weight_first + channel], shift[size.weight_first + channel]));
     }
     return value;
 }
@@ -225,10 +225,10 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             let known = min(channel, INPUTS - 1u);
             for (var r = 0u; r < 16u; r += 1u) {
                 let inside = places[r] != OUTSIDE && channel < INPUTS;
-                left[r] = select(0.0, activation(select(0u, places[r], inside) * X_STRIDE + X_FIRST, known), inside);
+                left[r] = select(0.0, activation(select(0u, places[r], inside) * size.x_stride + size.x_first, known), inside);
             }
             for (var s = 0u; s < 8u; s += 1u) {
-                let w = (tap * WEIGHT_INPUTS + WEIGHT_FIRST + min(c0 + s, INPUTS - 1u)) * OUTPUTS;
+                let w = (tap * size.weight_inputs + size.weight_first + min(c0 + s, INPUTS - 1u)) * OUTPUTS;
                 right[s] = vec4<f32>(weight[w + min(column, OUTPUTS - 1u)], weight[w + min(column + LANES, OUTPUTS - 1u)], weight[w + min(column + 2u * LANES, OUTPUTS - 1u)], weight[w + min(column + 3u * LANES, OUTPUTS - 1u)]);
             }
             multiply(&results, &left, &right);
@@ -238,9 +238,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         for (var g = 0u; g < 4u; g += 1u) {
             let o = column + g * LANES;
             if (first_row + r < rows && o < OUTPUTS) {
-                let place = (first_row + r) * Y_STRIDE + Y_FIRST + o;
+                let place = (first_row + r) * size.y_stride + size.y_first + o;
                 var start = 0.0;
-                if (ADD_Y) {
+                if (size.add_y != 0u) {
                     start = y[place];
                 } else {
                     start = bias[o];
@@ -269,9 +269,9 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
             let known = min(output, OUTPUTS - 1u);
             for (var r = 0u; r < 16u; r += 1u) {
                 let inside = places[r] != OUTSIDE && output < OUTPUTS;
-                left[r] = select(0.0, dy[select(0u, places[r], inside) * Y_STRIDE + Y_FIRST + known], inside);
+                left[r] = select(0.0, dy[select(0u, places[r], inside) * size.y_stride + size.y_first + known], inside);
             }
-            let w = (tap * WEIGHT_INPUTS + WEIGHT_FIRST) * OUTPUTS;
+            let w = (tap * size.weight_inputs + size.weight_first) * OUTPUTS;
             let i0 = w + min(column, INPUTS - 1u) * OUTPUTS;
             let i1 = w + min(column + LANES, INPUTS - 1u) * OUTPUTS;
             let i2 = w + min(column + 2u * LANES, INPUTS - 1u) * OUTPUTS;
@@ -287,9 +287,9 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         for (var g = 0u; g < 4u; g += 1u) {
             let i = column + g * LANES;
             if (first_row + r < rows && i < INPUTS) {
-                let place = (first_row + r) * DX_STRIDE + DX_FIRST + i;
+                let place = (first_row + r) * size.dx_stride + size.dx_first + i;
                 var start = 0.0;
-                if (ADD_DX) {
+                if (size.add_dx != 0u) {
                     start = dx[place];
                 }
                 dx[place] = start + results[r][g];
@@ -314,12 +314,12 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     for (var p0 = begin; p0 < end; p0 += 8u) {
         let place = neighbour(p0 + lane % 8u, end, i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u), i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u));
         let inside = place != OUTSIDE;
-        let first = select(0u, place, inside) * X_STRIDE + X_FIRST;
+        let first = select(0u, place, inside) * size.x_stride + size.x_first;
         for (var r = 0u; r < 16u; r += 1u) {
             left[r] = select(0.0, activation(first, min(first_input + r, INPUTS - 1u)), inside);
         }
         for (var s = 0u; s < 8u; s += 1u) {
-            let w = min(p0 + s, end - 1u) * Y_STRIDE + Y_FIRST;
+            let w = min(p0 + s, end - 1u) * size.y_stride + size.y_first;
             right[s] = vec4<f32>(dy[w + min(column, OUTPUTS - 1u)], dy[w + min(column + LANES, OUTPUTS - 1u)], dy[w + min(column + 2u * LANES, OUTPUTS - 1u)], dy[w + min(column + 3u * LANES, OUTPUTS - 1u)]);
         }
         multiply(&results, &left, &right);

@@ -92,9 +92,12 @@ impl ConvolutionVariant {
         if gpu.summary().is_software() { vec![subgroup, plain] } else { vec![plain, subgroup] }
     }
 
-    /// The one that the adapter gets.
+    /// The one that the adapter gets. With runtime checks always the plain one: software adapters take ten seconds to
+    /// compile the other with them.
     pub fn choose(gpu: &Gpu) -> Self {
-        Self::available(gpu)[0]
+        let available = Self::available(gpu);
+        let plain = available.iter().find(|_| gpu.runtime_checks()).and(available.iter().find(|v| v.lanes.is_none()));
+        *plain.unwrap_or(&available[0])
     }
 
     /// The name of its shader.
@@ -116,6 +119,8 @@ pub struct Convolution {
     variant: ConvolutionVariant,
     shape: ConvolutionShape,
     slices: Slices,
+    /// The immediates after the first four: strides and first channels, and whether to add.
+    places: [u32; 10],
     forward: Vec<Dispatch>,
     backward_input: Vec<Dispatch>,
     backward_weight: Vec<Dispatch>,
@@ -151,18 +156,11 @@ impl Convolution {
             ("INPUTS", shape.inputs.into()),
             ("OUTPUTS", shape.outputs.into()),
             ("MEL", shape.mel.into()),
-            ("X_STRIDE", x.stride.into()),
-            ("X_FIRST", x.first.into()),
-            ("DX_STRIDE", dx_stride.into()),
-            ("DX_FIRST", dx_first.into()),
-            ("Y_STRIDE", y.stride.into()),
-            ("Y_FIRST", y.first.into()),
-            ("WEIGHT_INPUTS", all_inputs.into()),
-            ("WEIGHT_FIRST", (*first_input).into()),
             ("FOLD", fold.is_some().into()),
-            ("ADD_Y", (*first_input > 0).into()),
-            ("ADD_DX", dx.as_ref().is_some_and(|(_, gradient)| gradient.adds()).into()),
         ];
+        let adds_dx = dx.as_ref().is_some_and(|(_, gradient)| gradient.adds());
+        let places = [x.stride, x.first, dx_stride, dx_first, y.stride, y.first, all_inputs, *first_input];
+        let flags = [u32::from(*first_input > 0), u32::from(adds_dx)];
         let shared = constants.len();
         constants.extend(variant.lanes.map(|lanes| ("LANES", lanes.into())));
         let plain = &constants[..shared];
@@ -172,6 +170,7 @@ impl Convolution {
             variant,
             shape,
             slices,
+            places: std::array::from_fn(|i| if i < 8 { places[i] as u32 } else { flags[i - 8] }),
             forward: Vec::new(),
             backward_input: Vec::new(),
             backward_weight: Vec::new(),
@@ -211,7 +210,7 @@ impl Convolution {
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
             let grid = self.tiles(rows, self.shape.outputs);
-            pass.run(&self.forward[slice], grid, &[samples as u32, frames as u32, 0, 0], self.work(rows));
+            pass.run(&self.forward[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
         }
     }
 
@@ -220,7 +219,7 @@ impl Convolution {
         for (slice, samples) in self.slices.active(batch).filter(|_| !self.backward_input.is_empty()) {
             let rows = self.rows(samples, frames);
             let grid = self.tiles(rows, self.shape.inputs);
-            pass.run(&self.backward_input[slice], grid, &[samples as u32, frames as u32, 0, 0], self.work(rows));
+            pass.run(&self.backward_input[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
         }
     }
 
@@ -250,10 +249,15 @@ impl Convolution {
             let rows = self.rows(samples, frames);
             let split_rows = rows.div_ceil(SPLITS).max(256).next_multiple_of(16);
             let splits = rows.div_ceil(split_rows);
-            record(slice, splits, &[samples as u32, frames as u32, first as u32, split_rows as u32], rows);
+            record(slice, splits, &self.immediates(samples, frames, first, split_rows), rows);
             first += splits;
         }
         first
+    }
+
+    fn immediates(&self, samples: usize, frames: usize, first_split: usize, split_rows: usize) -> [u32; 14] {
+        let sizes = [samples, frames, first_split, split_rows];
+        std::array::from_fn(|i| if i < 4 { sizes[i] as u32 } else { self.places[i - 4] })
     }
 
     fn rows(&self, samples: usize, frames: usize) -> usize {
