@@ -1,4 +1,57 @@
-//! melgrad
+//! melgrad trains music-genre networks on any Vulkan, Metal or DX12 GPU: audio files in; a trained network and an honest
+//! evaluation out. Hand-written WGSL on wgpu; no CUDA, no Python.
+//!
+//! # The way of the data
+//! ```text
+//! file -> Waveform -> resampled -> log-mel -> cache -> Dataset (split by group) -> Batch
+//!   -> GPU: forward -> loss -> the same layers backwards -> clip -> Adam      one submission per step, nothing read back
+//!   -> end of epoch: sums -> EpochMetrics -> Event -> progress, metrics.csv, checkpoint
+//! ```
+//!
+//! # The house
+//! | module | what it is |
+//! |---|---|
+//! | [`config`] | every setting: names, defaults, validation |
+//! | [`audio`] | files to a mono [`audio::Waveform`]: Symphonia, our own Sun `.au` reader, resampling |
+//! | [`features`] | log-mel with librosa's names and numbers |
+//! | [`dataset`] | folder or manifest to samples, split by group, feature cache, batches |
+//! | [`gpu`] | the only folder that names wgpu: device, tensors, shaders, passes |
+//! | [`layers`] | launchers of the shaders of the same names, forward beside backward |
+//! | [`models`] | networks as lists of layers; names and shapes known without a GPU |
+//! | [`optim`] | gradient clipping and Adam over one arena |
+//! | [`train`] | where data and networks meet: epochs, evaluation, checkpoints; emits [`train::event::Event`] |
+//! | [`report`] | what becomes of events: terminal, JSONL, CSV |
+//! | [`reference`] | every layer in plain f64, for the tests and the self-test |
+//! | [`selftest`] | each kernel against its reference on the adapter at hand |
+//! | [`bench`] | milliseconds per training step |
+//! | [`cli`] | one file per command; no work is done there |
+//!
+//! Dependencies run one way: `audio -> features -> dataset` and `gpu -> layers -> models, optim` never see each other;
+//! they meet in `train`, through [`dataset::Batch`]. `report` depends on train's events, never the reverse. A test holds
+//! this.
+//!
+//! # Invariants
+//! - **Nothing leaks between parts.** A group (a track, an artist, or whatever the manifest says) is whole in one part;
+//!   files of equal content are one group. The test part is looked at once per run, with the best validation weights.
+//! - **Shaders are valid as they lie.** The one mechanism that varies them replaces lines `const NAME: type = value;`;
+//!   what varies from batch to batch (batch, frames, offsets) is an immediate, so that a smaller last batch compiles
+//!   nothing.
+//! - **Sums have one order**, which depends on shapes alone; there are no float atomics. The same seed, data and adapter
+//!   give the same bits.
+//! - **Nothing is checked twice at run time.** Kernels run without wgpu's bounds checks, so every kernel test runs with
+//!   them as well.
+//! - **The host does not wait within an epoch**, except for the step before last. A gradient that is not finite is
+//!   noticed on the device, which then withholds the update.
+//! - **Batch norm's statistics are made once**, where a map is produced; every reader turns them into a scale and a shift
+//!   of its own, which convolutions apply on load. Normalised maps are stored only where something else reads them.
+//! - **Files are whole or absent**: written beside and renamed, a checkpoint's manifest last.
+//!
+//! # Layouts
+//! Images are (batch, time, mel, channel), sequences (time, batch, feature), convolution weights (time, mel, in, out),
+//! linear weights (in, out). Files hold PyTorch's layouts and names.
+//!
+//! # A new layer
+//! is four files of one name: `shaders/x.wgsl`, `src/layers/x.rs`, its twin in `src/reference`, its rows in the tests.
 
 pub mod audio;
 pub mod bench;

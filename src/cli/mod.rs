@@ -73,7 +73,7 @@ enum Command {
     /// The log-mel features of one file, as .npy
     Features(features::FeaturesArgs),
     /// Train one network
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Metrics of a trained network on a part of its data, or on other data
     Evaluate(evaluate::EvaluateArgs),
     /// The most likely genres of files

@@ -176,10 +176,10 @@ fn pick(found: &[&AdapterSummary], choice: &AdapterChoice) -> Result<usize, GpuE
     }
     let Some(wanted) = &choice.name else { return Ok(0) };
     let words = |places: &[usize]| places.iter().map(|&i| found[i].words()).collect::<Vec<_>>().join(", ");
-    if let Ok(index) = wanted.parse::<usize>() {
-        if let Some(place) = found.iter().position(|summary| summary.index == index) {
-            return Ok(place);
-        }
+    if let Ok(index) = wanted.parse::<usize>()
+        && let Some(place) = found.iter().position(|summary| summary.index == index)
+    {
+        return Ok(place);
     }
     let lower = wanted.to_lowercase();
     let fits: Vec<usize> = (0..found.len()).filter(|&i| found[i].name.to_lowercase().contains(&lower)).collect();

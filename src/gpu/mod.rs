@@ -28,7 +28,7 @@ pub use device::{Gpu, GpuOptions};
 pub use error::GpuError;
 pub use pass::{Grid, Pass};
 pub use profile::{Profile, ProfileRow};
-pub use readback::Readback;
+pub use readback::{Arrived, Readback};
 pub use shader::{Dispatch, Shader};
 pub use source::{Constant, shader_names, specialise};
 pub use tensor::{Element, Tensor};

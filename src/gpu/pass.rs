@@ -136,10 +136,10 @@ impl<'g> Pass<'g> {
     }
 
     fn close(&mut self) {
-        if self.open.take().is_some() {
-            if let (Some(timer), Some(encoder)) = (self.timer, self.encoder.as_mut()) {
-                timer.resolve(encoder);
-            }
+        if self.open.take().is_some()
+            && let (Some(timer), Some(encoder)) = (self.timer, self.encoder.as_mut())
+        {
+            timer.resolve(encoder);
         }
     }
 

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+/// A result with the number that it was fetched under.
+pub type Arrived = (u64, Vec<f32>);
+
 /// A ring of mapped buffers: [`Readback::fetch`] records a copy, [`Readback::ready`] hands out what has arrived.
 pub struct Readback {
     bytes: u64,
     free: Arc<Mutex<Vec<wgpu::Buffer>>>,
-    arrived: Arc<Mutex<Vec<(u64, Vec<f32>)>>>,
+    arrived: Arc<Mutex<Vec<Arrived>>>,
     recorded: Vec<(u64, wgpu::Buffer)>,
     in_flight: Arc<AtomicUsize>,
 }
@@ -68,12 +71,12 @@ impl Readback {
     }
 
     /// What has arrived since the last call, without waiting.
-    pub fn ready(&self) -> Vec<(u64, Vec<f32>)> {
+    pub fn ready(&self) -> Vec<Arrived> {
         std::mem::take(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits for the rest and hands it out, by tag.
-    pub fn finish(&self, gpu: &Gpu) -> Result<Vec<(u64, Vec<f32>)>, GpuError> {
+    pub fn finish(&self, gpu: &Gpu) -> Result<Vec<Arrived>, GpuError> {
         gpu.wait()?;
         // A thread that shares the device may have taken callbacks over: they are then about to be called.
         let waited = Instant::now();

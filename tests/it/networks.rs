@@ -81,8 +81,11 @@ fn gpu(runtime_checks: bool) -> Gpu {
 fn compare(misses: &mut String, what: &str, found: &[f32], expected: &[f32], floor: f64, tolerance: f64) -> f64 {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(floor, |a, &b| a.max(f64::from(b).abs()));
-    let worst = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, f64::max) / largest;
-    if !(worst <= tolerance) {
+    let difference = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).abs();
+    // f64::max would let a NaN pass.
+    let worst = found.iter().zip(expected).map(difference).fold(0.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
+    let worst = if worst.is_nan() { f64::INFINITY } else { worst / largest };
+    if worst > tolerance {
         let _ = writeln!(misses, "{what}: {worst:.2e} of {largest:.2e}");
     }
     worst

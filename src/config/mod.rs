@@ -1,0 +1,120 @@
+//! Every setting of a run: names, defaults, validation, and the TOML that a run directory keeps.
+//!
+//! A [`Config`] is complete: a run's `config.toml` beside its `model.safetensors` is all that evaluation and
+//! prediction need. Defaults are those of the published recipes (see each field's source).
+
+mod error;
+mod features;
+mod model;
+mod train;
+
+pub use error::ConfigError;
+pub use features::{FeatureConfig, MelNorm, PadMode};
+pub use model::{ModelConfig, ModelName, Readout};
+pub use train::{EarlyStopMetric, Precision, TrainConfig};
+
+use error::invalid;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The version of `config.toml` and of the run directory around it.
+pub const SCHEMA: u32 = 1;
+
+/// Where the samples come from and how they are parted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// The folder or manifest, as it was given.
+    pub path: PathBuf,
+    /// Class names, in the order of the network's outputs.
+    pub classes: Vec<String>,
+    /// Share of the clips of each class that the validation part aims at, where no split is given.
+    pub valid_fraction: f64,
+    /// Share of the clips of each class that the test part aims at, where no split is given.
+    pub test_fraction: f64,
+    /// Clips shorter than this many seconds are reported as unusable.
+    pub min_seconds: f64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { path: PathBuf::new(), classes: Vec::new(), valid_fraction: 0.15, test_fraction: 0.15, min_seconds: 0.5 }
+    }
+}
+
+impl DataConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value) in [("data.valid_fraction", self.valid_fraction), ("data.test_fraction", self.test_fraction)] {
+            if !(0.0..1.0).contains(&value) {
+                return invalid(name, value, "use a share from 0 up to, not including, 1");
+            }
+        }
+        if self.valid_fraction + self.test_fraction >= 1.0 {
+            return invalid(
+                "data.test_fraction",
+                self.test_fraction,
+                "leave something to train on: the fractions must sum to less than 1",
+            );
+        }
+        if !(self.min_seconds >= 0.0 && self.min_seconds.is_finite()) {
+            return invalid("data.min_seconds", self.min_seconds, "use seconds, 0 or more");
+        }
+        Ok(())
+    }
+}
+
+/// Everything that decides a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The data.
+    #[serde(default)]
+    pub data: DataConfig,
+    /// The features.
+    #[serde(default)]
+    pub features: FeatureConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// The recipe.
+    pub train: TrainConfig,
+}
+
+impl Config {
+    /// The defaults of a network.
+    pub fn new(model: ModelName) -> Self {
+        Self {
+            schema: SCHEMA,
+            data: DataConfig::default(),
+            features: FeatureConfig::default(),
+            model: ModelConfig::new(model),
+            train: TrainConfig::new(model),
+        }
+    }
+
+    /// Checks every value; the first that no run can use is the error.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.schema != SCHEMA {
+            return invalid("schema", self.schema, format!("this version reads schema {SCHEMA}"));
+        }
+        self.data.validate()?;
+        self.features.validate()?;
+        self.model.validate()?;
+        self.train.validate()
+    }
+
+    /// Reads and checks a `config.toml`.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let config: Self =
+            toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The text of `config.toml`.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is plain tables of numbers and strings")
+    }
+}

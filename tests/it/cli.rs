@@ -1,0 +1,216 @@
+//! The program as a black box: what goes in, what comes out, and what a person is told when it is wrong.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+struct Sandbox(tempfile::TempDir);
+
+impl Sandbox {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_melgrad"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MELGRAD_")) {
+            command.env_remove(name);
+        }
+        command.args(args).current_dir(self.0.path()).env("MELGRAD_CACHE_DIR", self.path("cache")).output().unwrap()
+    }
+
+    /// Runs what must succeed; standard output.
+    fn good(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs what must fail with `code`; the words that it ends with.
+    fn bad(&self, args: &[&str], code: i32) -> String {
+        let output = self.run(args);
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {words}");
+        assert!(!words.contains("panicked"), "{args:?}: {words}");
+        words
+    }
+
+    /// Two classes of short tones, `clips` each, in folders.
+    fn tones(&self, name: &str, clips: usize) -> String {
+        for (class, hertz) in [("low", 220.0), ("high", 1760.0)] {
+            for clip in 0..clips {
+                let path = self.path(name).join(class).join(format!("{class}.{clip:02}.wav"));
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                tone(&path, hertz * (1.0 + 0.01 * clip as f64), 1.0);
+            }
+        }
+        self.text(name)
+    }
+}
+
+/// A 16-bit mono wav at 22,050 Hz.
+fn tone(path: &Path, hertz: f64, seconds: f64) {
+    let samples = (22_050.0 * seconds) as usize;
+    let mut bytes = Vec::new();
+    bytes.extend(b"RIFF");
+    bytes.extend((36 + 2 * samples as u32).to_le_bytes());
+    bytes.extend(b"WAVEfmt ");
+    bytes.extend(16u32.to_le_bytes());
+    bytes.extend([1, 0, 1, 0]);
+    bytes.extend(22_050u32.to_le_bytes());
+    bytes.extend(44_100u32.to_le_bytes());
+    bytes.extend([2, 0, 16, 0]);
+    bytes.extend(b"data");
+    bytes.extend((2 * samples as u32).to_le_bytes());
+    for i in 0..samples {
+        let value = (hertz * std::f64::consts::TAU * i as f64 / 22_050.0).sin() * 8000.0;
+        bytes.extend((value as i16).to_le_bytes());
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+const SMALL: [&str; 12] =
+    ["--model", "indrnn", "--frames", "16", "--hidden", "16", "--layers", "1", "--epochs", "3", "--learning-rate", "0.01"];
+
+#[test]
+fn a_folder_of_music_becomes_a_network_that_names_music() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 8);
+    let out = sandbox.text("run");
+    let json = sandbox.good(&[&["train", &data, "--out", &out, "--json"], &SMALL[..]].concat());
+    let summary: Value = serde_json::from_str(&json).unwrap();
+    for key in [
+        "run",
+        "model",
+        "parameters",
+        "trainable_parameters",
+        "epochs",
+        "best_epoch",
+        "val_accuracy",
+        "test_accuracy",
+        "test_accuracy_ci95",
+        "majority_baseline",
+        "epoch_seconds_median",
+        "adapter",
+    ] {
+        assert!(!summary[key].is_null(), "{key}: {json}");
+    }
+    assert_eq!(summary["test_accuracy"], 1.0, "two tones three octaves apart: {json}");
+    let metrics = std::fs::read_to_string(sandbox.path("run/metrics.csv")).unwrap();
+    let header = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,epoch_seconds,gpu_seconds";
+    assert_eq!(metrics.lines().next(), Some(header));
+    assert_eq!(metrics.lines().count(), 4, "one row for each epoch");
+    for file in ["config.toml", "environment.json", "events.jsonl", "splits.csv", "evaluation.json", "predictions.csv"] {
+        assert!(sandbox.path("run").join(file).is_file(), "{file}");
+    }
+
+    let evaluation: Value = serde_json::from_str(&sandbox.good(&["evaluate", &out, "--json"])).unwrap();
+    assert_eq!(evaluation["accuracy"], summary["test_accuracy"], "evaluate finds what train found");
+
+    tone(&sandbox.path("long.wav"), 230.0, 7.0);
+    let predicted =
+        sandbox.good(&["predict", &out, &sandbox.text("long.wav"), &sandbox.text("music/high"), "--json", "--top", "1"]);
+    let predicted: Value = serde_json::from_str(&predicted).unwrap();
+    let predictions = predicted["predictions"].as_array().unwrap();
+    assert_eq!(predictions.len(), 9);
+    assert_eq!(predictions[0]["prediction"], "low");
+    assert!(predictions[0]["windows"].as_u64().unwrap() > 5, "a long file is cut into windows: {}", predictions[0]);
+    assert!(predictions[1..].iter().all(|p| p["prediction"] == "high"), "{predicted}");
+    let sum: f64 = predictions[0]["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn features_are_written_as_numpy_reads_them() {
+    let sandbox = Sandbox::new();
+    tone(&sandbox.path("tone.wav"), 440.0, 2.0);
+    let words = sandbox.good(&["features", &sandbox.text("tone.wav"), "--out", &sandbox.text("tone.npy"), "--n-mels", "40"]);
+    assert!(words.contains("44 frames x 40 bands"), "{words}");
+    let bytes = std::fs::read(sandbox.path("tone.npy")).unwrap();
+    assert!(bytes.starts_with(b"\x93NUMPY"));
+    assert!(String::from_utf8_lossy(&bytes[..128]).contains("(44, 40)"));
+}
+
+#[test]
+fn wrong_usage_ends_with_two_and_says_what_to_change() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 3);
+    std::fs::create_dir(sandbox.path("full")).unwrap();
+    std::fs::write(sandbox.path("full/something"), "x").unwrap();
+    std::fs::write(sandbox.path("typo.toml"), "[train]\nepochz = 3\n").unwrap();
+    let full = sandbox.text("full");
+    for (args, words) in [
+        (vec!["train", &data], "--model"),
+        (vec!["train", &data, "--model", "transformer"], "bbnn"),
+        (vec!["train", &data, "--model", "indrnn", "--epochs", "0"], "at least 1"),
+        (vec!["train", &data, "--model", "indrnn", "--learning-rate", "-1"], "above 0"),
+        (vec!["train", &data, "--model", "indrnn", "--hidden", "0"], "1 to 4096"),
+        (vec!["train", &data, "--model", "bbnn", "--frames", "4"], "at least 8 frames"),
+        (vec!["train", &data, "--model", "indrnn", "--fmax", "20000"], "half the sample rate"),
+        (vec!["train", &data, "--model", "indrnn", "--config", "typo.toml"], "epochz"),
+        (vec!["train", &data, "--model", "indrnn", "--adapter", "no such adapter"], "there are: 0 ="),
+        (vec!["train", &data, "--model", "indrnn", "--out", &full], "full"),
+        (vec!["predict", &full, &data], "config.toml"),
+        (vec!["features", "a.wav", "--out", "b.txt"], ".npy"),
+        (vec!["bench", "cnn_b8"], "bbnn_b8_t647_m128"),
+    ] {
+        let said = sandbox.bad(&args, 2);
+        assert!(said.contains(words), "{args:?} should say {words:?}: {said}");
+    }
+    assert!(!sandbox.path("runs").join("indrnn-1").exists(), "a run that cannot begin leaves no directory");
+}
+
+#[test]
+fn wrong_data_ends_with_three_and_names_the_file() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 3);
+    std::fs::create_dir_all(sandbox.path("empty")).unwrap();
+    std::fs::write(sandbox.path("music/low/noise.mp3"), "this is no music").unwrap();
+    std::fs::write(sandbox.path("leak.csv"), "path,label,split\nmusic/low/low.00.wav,low,train\nmusic/low/copy.wav,low,test\nmusic/high/high.00.wav,high,train\nmusic/high/high.01.wav,high,test\n").unwrap();
+    std::fs::copy(sandbox.path("music/low/low.00.wav"), sandbox.path("music/low/copy.wav")).unwrap();
+    std::fs::write(sandbox.path("split.csv"), "path,label,split\nmusic/low/low.00.wav,low,dev\n").unwrap();
+    let (empty, leak, split) = (sandbox.text("empty"), sandbox.text("leak.csv"), sandbox.text("split.csv"));
+    for (args, words) in [
+        (vec!["prepare", "nowhere"], "nowhere"),
+        (vec!["prepare", &empty], "two classes"),
+        (vec!["prepare", &data, "--strict"], "noise.mp3"),
+        (vec!["prepare", &leak], "copy.wav"),
+        (vec!["prepare", &split], "line 2"),
+        (vec!["features", "nowhere.wav", "--out", "x.npy"], "nowhere.wav"),
+    ] {
+        let said = sandbox.bad(&args, 3);
+        assert!(said.contains(words), "{args:?} should say {words:?}: {said}");
+    }
+    let listed: Value = serde_json::from_str(&sandbox.good(&["prepare", &data, "--json"])).unwrap();
+    assert_eq!(listed["bad_files"].as_array().unwrap().len(), 1, "left out, not fatal: {listed}");
+    assert_eq!(listed["duplicates"].as_array().unwrap().len(), 1, "{listed}");
+}
+
+#[test]
+fn a_batch_that_no_binding_holds_ends_with_four_and_says_so() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 4);
+    let said = sandbox.bad(&["train", &data, "--model", "indrnn", "--frames", "3000000", "--epochs", "1", "--no-cache"], 4);
+    assert!(said.contains("--frames") && said.contains("bytes"), "{said}");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_by_name() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 4);
+    let out = sandbox.text("run");
+    sandbox.good(&[&["train", &data, "--out", &out], &SMALL[..]].concat());
+    let config = sandbox.path("run/config.toml");
+    let changed = std::fs::read_to_string(&config).unwrap().replace("hidden = 16", "hidden = 17");
+    std::fs::write(&config, changed).unwrap();
+    let said = sandbox.bad(&["predict", &out, &sandbox.text("music")], 3);
+    assert!(said.contains("layers.0.input.weight"), "{said}");
+}
