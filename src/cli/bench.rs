@@ -27,7 +27,7 @@ pub(super) fn run(global: &Global, args: &BenchArgs) -> anyhow::Result<ExitCode>
             print_profile(&gpu, workload)?;
         } else {
             // A line each, as soon as it is known: a long list that is cut short is worth what it has.
-            println!("{}", serde_json::to_string(&measure(&gpu, workload)?)?);
+            super::say(format_args!("{}", serde_json::to_string(&measure(&gpu, workload)?)?));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -37,7 +37,7 @@ fn print_profile(gpu: &crate::gpu::Gpu, workload: &Workload) -> anyhow::Result<(
     let profile = Bench::new(gpu, workload)?.profile()?;
     let rows = profile.rows();
     let total: f64 = rows.iter().map(|row| row.seconds).sum();
-    println!("{}: {:.1} ms, each kernel submitted and waited for by itself", workload.name, 1e3 * total);
+    super::say(format_args!("{}: {:.1} ms, each kernel submitted and waited for by itself", workload.name, 1e3 * total));
     let mut table = Table::new(&[
         Column::Left("kernel"),
         Column::Right("times"),
@@ -55,6 +55,6 @@ fn print_profile(gpu: &crate::gpu::Gpu, workload: &Workload) -> anyhow::Result<(
             format!("{rate:.2}"),
         ]);
     }
-    println!("{table}");
+    super::say(format_args!("{table}"));
     Ok(())
 }

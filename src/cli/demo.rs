@@ -40,9 +40,9 @@ struct Comparison {
 
 pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     if args.licences {
-        println!("{}", dataset::attribution());
+        super::say(format_args!("{}", dataset::attribution()));
         for (package, text) in dataset::licences() {
-            println!("\n==== {package} ====\n\n{text}");
+            super::say(format_args!("\n==== {package} ====\n\n{text}"));
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -62,7 +62,7 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> 
     }
     let comparison = Comparison { majority_baseline: runs[0].majority_baseline, runs };
     if global.json {
-        println!("{}", serde_json::to_string(&comparison)?);
+        super::say(format_args!("{}", serde_json::to_string(&comparison)?));
     } else {
         print(&comparison);
     }
@@ -136,17 +136,17 @@ fn print(comparison: &Comparison) {
         share(comparison.majority_baseline),
         none,
     ]);
-    println!("\n{table}\n");
+    super::say(format_args!("\n{table}\n"));
     if let Some(groups) = comparison.runs[0].test_groups {
-        println!(
+        super::say(format_args!(
             "The test part holds {}: enough to see that the program works, too few to tell which network is better.",
             words::count(groups, "track")
-        );
+        ));
     }
     for run in &comparison.runs {
-        println!("{}: {}", run.model, run.run.display());
+        super::say(format_args!("{}: {}", run.model, run.run.display()));
     }
     if let Some(run) = comparison.runs.first() {
-        println!("Try: melgrad predict {} YOUR_MUSIC", run.run.display());
+        super::say(format_args!("Try: melgrad predict {} YOUR_MUSIC", run.run.display()));
     }
 }

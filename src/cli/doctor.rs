@@ -101,7 +101,7 @@ impl Tested {
 pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let adapters = list_adapters();
     if !global.json {
-        println!("{}", describe(&adapters));
+        super::say(format_args!("{}", describe(&adapters)));
     }
     let options = global.gpu_options();
     let chosen = Gpu::open(&options);
@@ -114,7 +114,7 @@ pub(super) fn run(global: &Global, args: &DoctorArgs) -> anyhow::Result<ExitCode
     let error = chosen.as_ref().err().map(ToString::to_string);
     let examination = Examination { version: env!("CARGO_PKG_VERSION"), adapters, used, error, tested };
     if global.json {
-        println!("{}", serde_json::to_string(&examination)?);
+        super::say(format_args!("{}", serde_json::to_string(&examination)?));
     } else {
         examination.tested.iter().for_each(|tested| print(&examination.adapters, tested));
     }
@@ -180,9 +180,9 @@ fn bytes(count: u64) -> String {
 }
 
 fn print(adapters: &[AdapterSummary], tested: &Tested) {
-    println!("\nself-test of adapter {}, {}:\n", tested.adapter, name(adapters, tested.adapter));
+    super::say(format_args!("\nself-test of adapter {}, {}:\n", tested.adapter, name(adapters, tested.adapter)));
     if let Some(error) = &tested.error {
-        println!("{error}");
+        super::say(format_args!("{error}"));
     }
     if tested.kernels.is_empty() {
         return;
@@ -210,14 +210,14 @@ fn print(adapters: &[AdapterSummary], tested: &Tested) {
             verdict.to_owned(),
         ]);
     }
-    println!("{table}");
+    super::say(format_args!("{table}"));
     for miss in tested.kernels.iter().flat_map(|kernel| &kernel.comparisons).filter(|comparison| !comparison.passes()) {
         let Comparison { kernel, case, compared, worst_absolute, worst_relative, tolerance } = miss;
-        println!(
+        super::say(format_args!(
             "{kernel}, {case}: {compared} is off by {worst_absolute:.2e}, {worst_relative:.2e} of its largest; {tolerance:.0e} is allowed"
-        );
+        ));
     }
     if tested.passes {
-        println!("\nevery kernel agrees with its 64-bit reference ({:.1} s)", tested.seconds);
+        super::say(format_args!("\nevery kernel agrees with its 64-bit reference ({:.1} s)", tested.seconds));
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCo
         write_evaluation(&out, &data, &predictions, &evaluation)?;
     }
     if global.json {
-        println!("{}", serde_json::to_string(&evaluation)?);
+        super::say(format_args!("{}", serde_json::to_string(&evaluation)?));
     } else {
         print(&evaluation);
     }
@@ -106,25 +106,25 @@ fn print(evaluation: &Evaluation) {
             ratio(metrics.f1),
         ]);
     }
-    println!("{table}");
+    super::say(format_args!("{table}"));
     let interval = evaluation
         .accuracy_ci95
         .as_ref()
         .map(|i| format!(" (95 % interval {} to {}, {} groups)", words::percent(i.low), words::percent(i.high), i.groups));
-    println!(
+    super::say(format_args!(
         "accuracy {}{} on {} of the {} part",
         words::percent(evaluation.accuracy),
         interval.unwrap_or_default(),
         words::count(evaluation.clips, "clip"),
         evaluation.part
-    );
-    println!(
+    ));
+    super::say(format_args!(
         "balanced accuracy {}, macro F1 {}, log loss {:.3}",
         ratio(evaluation.balanced_accuracy),
         ratio(evaluation.macro_f1),
         evaluation.log_loss
-    );
+    ));
     if let (Some(accuracy), Some(class)) = (evaluation.majority_baseline, &evaluation.majority_class) {
-        println!("always naming {class}: {}", words::percent(accuracy));
+        super::say(format_args!("always naming {class}: {}", words::percent(accuracy)));
     }
 }

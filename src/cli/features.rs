@@ -52,10 +52,13 @@ pub(super) fn run(global: &Global, args: &FeaturesArgs) -> anyhow::Result<ExitCo
         max_db: log_mel.data.iter().copied().fold(f32::NEG_INFINITY, f32::max),
     };
     if global.json {
-        println!("{}", serde_json::to_string(&written)?);
+        super::say(format_args!("{}", serde_json::to_string(&written)?));
     } else {
         let Written { frames, n_mels, min_db, max_db, .. } = written;
-        println!("{}: {frames} frames x {n_mels} bands of {seconds:.2} s, {min_db:.1} to {max_db:.1} dB", args.out.display());
+        super::say(format_args!(
+            "{}: {frames} frames x {n_mels} bands of {seconds:.2} s, {min_db:.1} to {max_db:.1} dB",
+            args.out.display()
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

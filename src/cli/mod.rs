@@ -73,6 +73,7 @@ enum Command {
     /// The log-mel features of one file, as .npy
     Features(features::FeaturesArgs),
     /// Train one network
+    #[command(allow_negative_numbers = true)]
     Train(Box<train::TrainArgs>),
     /// Metrics of a trained network on a part of its data, or on other data
     Evaluate(evaluate::EvaluateArgs),
@@ -96,6 +97,18 @@ impl Cli {
             Command::Predict(args) => predict::run(global, args),
             Command::Bench(args) => bench::run(global, args),
         }
+    }
+}
+
+/// Writes a line to standard output. A reader that has seen enough ends the program quietly.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        let quiet = error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !quiet {
+            eprintln!("melgrad: standard output: {error}");
+        }
+        std::process::exit(if quiet { 0 } else { 7 });
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) fn run(global: &Global, args: &PredictArgs) -> anyhow::Result<ExitCod
         bad_files: bad.iter().map(|b| (b.path.display().to_string(), b.reason.clone())).collect(),
     };
     if global.json {
-        println!("{}", serde_json::to_string(&predictions)?);
+        super::say(format_args!("{}", serde_json::to_string(&predictions)?));
     } else {
         print(&predictions);
     }
@@ -130,7 +130,7 @@ fn print(predictions: &Predictions) {
     for prediction in &predictions.predictions {
         let guesses: Vec<_> =
             prediction.top.iter().map(|g| format!("{} {}", g.class, words::percent(f64::from(g.probability)))).collect();
-        println!("{}: {}", prediction.path.display(), guesses.join(", "));
+        super::say(format_args!("{}: {}", prediction.path.display(), guesses.join(", ")));
     }
     for (path, reason) in &predictions.bad_files {
         eprintln!("cannot be used: {path}: {reason}");

@@ -78,7 +78,7 @@ pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCod
         warnings: data.warnings.clone(),
     };
     if global.json {
-        println!("{}", serde_json::to_string(&prepared)?);
+        super::say(format_args!("{}", serde_json::to_string(&prepared)?));
     } else {
         print(&prepared);
     }
@@ -90,16 +90,16 @@ fn print(prepared: &Prepared) {
     for class in &prepared.classes {
         table.row([class.class.clone(), class.train.to_string(), class.valid.to_string(), class.test.to_string()]);
     }
-    println!("{table}");
-    println!("{} clips, {:.1} minutes", prepared.clips, prepared.seconds / 60.0);
+    super::say(format_args!("{table}"));
+    super::say(format_args!("{} clips, {:.1} minutes", prepared.clips, prepared.seconds / 60.0));
     for bad in &prepared.bad_files {
-        println!("cannot be used: {}: {}", bad.path.display(), bad.reason);
+        super::say(format_args!("cannot be used: {}: {}", bad.path.display(), bad.reason));
     }
     for group in &prepared.duplicates {
         let names: Vec<_> = group.iter().map(|path| path.display().to_string()).collect();
-        println!("equal content: {}", names.join(", "));
+        super::say(format_args!("equal content: {}", names.join(", ")));
     }
     for warning in &prepared.warnings {
-        println!("note: {warning}");
+        super::say(format_args!("note: {warning}"));
     }
 }

@@ -6,6 +6,7 @@ use super::settings::{FeatureArgs, RecipeArgs};
 use crate::config::Config;
 use crate::dataset::{self, CachePolicy, Dataset, LoadOptions};
 use crate::gpu::Gpu;
+use crate::models::{self, Dimensions};
 use crate::report::{fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, terminal::Terminal, words};
 use crate::train::event::Summary;
 use crate::train::run_directory::RunDirectory;
@@ -51,6 +52,8 @@ pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode>
     let mut config = args.recipe.resolve(global, &args.features)?;
     // The device and the directory first: they fail soonest, and decoding may take minutes.
     let gpu = global.gpu()?;
+    let one_clip = Dimensions { batch: 1, frames: config.train.frames, mels: config.features.n_mels, classes: 2 };
+    models::check(&gpu, &config.model, one_clip)?;
     let run = RunDirectory::create(args.out.as_deref(), config.model.name)?;
     let outcome = load_and_train(&gpu, &mut config, args, &run);
     if outcome.is_err() {
@@ -59,7 +62,7 @@ pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode>
     }
     let summary = outcome?;
     if global.json {
-        println!("{}", serde_json::to_string(&summary)?);
+        super::say(format_args!("{}", serde_json::to_string(&summary)?));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ mod network;
 pub use network::{BuildError, Network};
 
 use crate::config::{ModelConfig, ModelName};
+use crate::gpu::{Element, Gpu, GpuError};
 use crate::layers::Declarations;
 
 /// The sizes that a network is built for; `batch` and `frames` are the most that it takes.
@@ -55,4 +56,21 @@ pub fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Declaratio
         ModelName::Bbnn => bbnn::declare(dimensions),
         ModelName::Indrnn => Ok(indrnn::declare(model, dimensions)),
     }
+}
+
+/// Whether the adapter can hold the network for these dimensions at all: what takes no allocation to know.
+pub fn check(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions) -> Result<(), BuildError> {
+    declare(model, dimensions)?;
+    let Dimensions { batch, frames, mels, .. } = dimensions;
+    match model.name {
+        ModelName::Bbnn => bbnn::slices(gpu, dimensions, usize::MAX).map(drop)?,
+        ModelName::Indrnn => {
+            let bytes = (batch * frames * mels.max(model.hidden) * Element::F32.bytes()) as u64;
+            let limit = gpu.summary().max_binding_bytes;
+            if bytes > limit {
+                return Err(GpuError::TooLarge { label: "a batch of sequences".into(), bytes, limit }.into());
+            }
+        }
+    }
+    Ok(())
 }

@@ -198,7 +198,7 @@ fn wrong_data_ends_with_three_and_names_the_file() {
 fn a_batch_that_no_binding_holds_ends_with_four_and_says_so() {
     let sandbox = Sandbox::new();
     let data = sandbox.tones("music", 4);
-    let said = sandbox.bad(&["train", &data, "--model", "indrnn", "--frames", "3000000", "--epochs", "1", "--no-cache"], 4);
+    let said = sandbox.bad(&["train", &data, "--model", "indrnn", "--frames", "30000000", "--epochs", "1", "--no-cache"], 4);
     assert!(said.contains("--frames") && said.contains("bytes"), "{said}");
 }
 
