@@ -2,9 +2,10 @@
 
 use super::Global;
 use super::progress::Counting;
-use super::train::{ReadingArgs, tell_bad_files, train};
+use super::reading::{ReadingArgs, tell_bad_files};
+use super::train::train;
 use crate::config::{Config, ModelName};
-use crate::dataset::{self, Dataset, LoadOptions, Split};
+use crate::dataset::{self, Dataset, DatasetError};
 use crate::report::table::{Column, Table};
 use crate::report::words;
 use crate::train::event::Summary;
@@ -87,20 +88,9 @@ fn recipe(model: ModelName, software: bool, quick: bool) -> Config {
     config
 }
 
-fn load(config: &Config, args: &DemoArgs) -> anyhow::Result<Dataset> {
-    let options = LoadOptions {
-        data: config.data.clone(),
-        features: config.features.clone(),
-        frames: config.train.frames,
-        seed: config.train.seed,
-        strict: args.reading.strict,
-        cache: args.reading.cache(),
-        classes: None,
-    };
+fn load(config: &Config, args: &DemoArgs) -> Result<Dataset, DatasetError> {
     let counting = Counting::new("decoding");
-    let data = dataset::load_builtin(&options, &|done, total| counting.set(done, total))?;
-    debug_assert!(!data.part(Split::Test).is_empty());
-    Ok(data)
+    dataset::load_builtin(&args.reading.options(config), &|done, total| counting.set(done, total))
 }
 
 fn print(comparison: &Comparison) {

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::progress::Counting;
-use super::train::{ReadingArgs, tell_bad_files};
+use super::reading::{ReadingArgs, tell_bad_files};
 use crate::config::Config;
 use crate::dataset::{self, KeptSplits, LoadOptions, Split};
 use crate::gpu::Gpu;
@@ -38,15 +38,7 @@ pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCo
     let (run, config) = RunDirectory::open(&args.run)?;
     let gpu = global.gpu()?;
     let network = restore(&gpu, &run, &config)?;
-    let options = LoadOptions {
-        data: config.data.clone(),
-        features: config.features.clone(),
-        frames: config.train.frames,
-        seed: config.train.seed,
-        strict: args.reading.strict,
-        cache: args.reading.cache(),
-        classes: Some(config.data.classes.clone()),
-    };
+    let options = LoadOptions { classes: Some(config.data.classes.clone()), ..args.reading.options(&config) };
     let source = args.data.as_ref().unwrap_or(&config.data.path);
     let counting = Counting::new("decoding");
     let mut data = dataset::load(source, &options, &|done, total| counting.set(done, total))?;

@@ -9,6 +9,7 @@ mod features;
 mod predict;
 mod prepare;
 mod progress;
+mod reading;
 mod settings;
 mod train;
 

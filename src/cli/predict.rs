@@ -4,7 +4,7 @@ use super::Global;
 use super::evaluate::restore;
 use super::exit::DataError;
 use super::progress::Counting;
-use super::train::ReadingArgs;
+use super::reading::ReadingArgs;
 use crate::dataset::{self, BadFile, Batches, Clip, Windows};
 use crate::report::words;
 use crate::train::evaluate::{ClipOutput, evaluate};

@@ -1,11 +1,10 @@
 //! `melgrad prepare DATA`
 
 use super::Global;
-use super::progress::Counting;
+use super::reading::ReadingArgs;
 use super::settings::FeatureArgs;
-use super::train::ReadingArgs;
-use crate::config::{DataConfig, ModelName, TrainConfig};
-use crate::dataset::{self, LoadOptions, Split};
+use crate::config::{Config, ModelName};
+use crate::dataset::Split;
 use crate::report::table::{Column, Table};
 use clap::Args;
 use std::path::PathBuf;
@@ -50,18 +49,11 @@ struct Bad {
 }
 
 pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCode> {
-    let options = LoadOptions {
-        data: DataConfig::default(),
-        features: args.features.resolve(global)?,
-        frames: args.frames.unwrap_or(TrainConfig::new(ModelName::Bbnn).frames),
-        seed: global.seed.unwrap_or(0),
-        strict: args.reading.strict,
-        cache: args.reading.cache(),
-        classes: None,
-    };
-    let counting = Counting::new("decoding");
-    let data = dataset::load(&args.data, &options, &|done, total| counting.set(done, total))?;
-    drop(counting);
+    let mut config = Config::new(ModelName::Bbnn);
+    config.features = args.features.resolve(global)?;
+    config.train.frames = args.frames.unwrap_or(config.train.frames);
+    config.train.seed = global.seed.unwrap_or(config.train.seed);
+    let data = args.reading.load(&args.data, &config)?;
     let counts = Split::ALL.map(|split| data.class_counts(split));
     let class = |(i, class): (usize, &String)| ClassCount {
         class: class.clone(),

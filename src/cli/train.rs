@@ -1,13 +1,13 @@
 //! `melgrad train DATA --model ..`
 
 use super::Global;
-use super::progress::Counting;
+use super::reading::{ReadingArgs, tell_bad_files};
 use super::settings::{FeatureArgs, RecipeArgs};
 use crate::config::Config;
-use crate::dataset::{self, CachePolicy, Dataset, LoadOptions};
+use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
-use crate::report::{fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, terminal::Terminal, words};
+use crate::report::{fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, terminal::Terminal};
 use crate::train::event::Summary;
 use crate::train::run_directory::RunDirectory;
 use clap::Args;
@@ -30,24 +30,6 @@ pub struct TrainArgs {
     features: FeatureArgs,
 }
 
-/// How files are read.
-#[derive(Debug, Clone, Default, Args)]
-pub struct ReadingArgs {
-    /// Stop at files that cannot be used instead of leaving them out
-    #[arg(long)]
-    pub strict: bool,
-    /// Neither read nor write the feature cache
-    #[arg(long)]
-    pub no_cache: bool,
-}
-
-impl ReadingArgs {
-    /// The cache that is meant.
-    pub fn cache(&self) -> CachePolicy {
-        if self.no_cache { CachePolicy::Off } else { CachePolicy::User }
-    }
-}
-
 pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.recipe.resolve(global, &args.features)?;
     // The device and the directory first: they fail soonest, and decoding may take minutes.
@@ -68,18 +50,7 @@ pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode>
 }
 
 fn load_and_train(gpu: &Gpu, config: &mut Config, args: &TrainArgs, run: &RunDirectory) -> anyhow::Result<Summary> {
-    let options = LoadOptions {
-        data: config.data.clone(),
-        features: config.features.clone(),
-        frames: config.train.frames,
-        seed: config.train.seed,
-        strict: args.reading.strict,
-        cache: args.reading.cache(),
-        classes: None,
-    };
-    let counting = Counting::new("decoding");
-    let data = dataset::load(&args.data, &options, &|done, total| counting.set(done, total))?;
-    drop(counting);
+    let data = args.reading.load(&args.data, config)?;
     config.data.path.clone_from(&args.data);
     config.data.classes.clone_from(&data.classes);
     tell_bad_files(&data);
@@ -95,15 +66,4 @@ pub(super) fn train(gpu: &Gpu, config: &Config, data: &Dataset, run: &RunDirecto
         .with(MetricsTable::open(&run.file("metrics.csv"))?)
         .with(Terminal::stderr());
     Ok(crate::train::train(gpu, config, data, run, &mut observer)?)
-}
-
-/// Says how many files are left out and why the first few are.
-pub(super) fn tell_bad_files(data: &Dataset) {
-    if data.bad.is_empty() {
-        return;
-    }
-    eprintln!("{} cannot be used (see bad_files.csv):", words::count(data.bad.len(), "file"));
-    for bad in data.bad.iter().take(5) {
-        eprintln!("  {}: {}", bad.path.display(), bad.reason);
-    }
 }

@@ -1,6 +1,7 @@
 //! Training and evaluation: where data and networks meet, through batches.
 
 pub mod checkpoint;
+mod conclude;
 mod early_stop;
 pub mod environment;
 mod epoch;
@@ -12,11 +13,14 @@ pub mod permute;
 pub mod predictions;
 mod run;
 pub mod run_directory;
+mod session;
+mod validate;
 pub mod weights;
 
+pub use conclude::{evaluate_part, predict_part, write_evaluation};
 pub use early_stop::EarlyStop;
-use run::Session;
-pub use run::{evaluate_part, predict_part, train, write_evaluation};
+pub use run::train;
+use session::Session;
 
 use crate::dataset::DatasetError;
 use crate::gpu::{Gpu, GpuError};

@@ -1,0 +1,56 @@
+//! Reading of data, alike for all commands.
+
+use super::progress::Counting;
+use crate::config::Config;
+use crate::dataset::{self, CachePolicy, Dataset, DatasetError, LoadOptions};
+use crate::report::words;
+use clap::Args;
+use std::path::Path;
+
+/// How files are read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReadingArgs {
+    /// Stop at files that cannot be used instead of leaving them out
+    #[arg(long)]
+    pub strict: bool,
+    /// Neither read nor write the feature cache
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+impl ReadingArgs {
+    /// The cache that is meant.
+    pub fn cache(&self) -> CachePolicy {
+        if self.no_cache { CachePolicy::Off } else { CachePolicy::User }
+    }
+
+    /// The data at `source`, as `config` reads it, with progress on standard error.
+    pub fn load(&self, source: &Path, config: &Config) -> Result<Dataset, DatasetError> {
+        let counting = Counting::new("decoding");
+        dataset::load(source, &self.options(config), &|done, total| counting.set(done, total))
+    }
+
+    /// What `config` says of reading.
+    pub fn options(&self, config: &Config) -> LoadOptions {
+        LoadOptions {
+            data: config.data.clone(),
+            features: config.features.clone(),
+            frames: config.train.frames,
+            seed: config.train.seed,
+            strict: self.strict,
+            cache: self.cache(),
+            classes: None,
+        }
+    }
+}
+
+/// Says how many files are left out and why the first few are.
+pub(super) fn tell_bad_files(data: &Dataset) {
+    if data.bad.is_empty() {
+        return;
+    }
+    eprintln!("{} cannot be used (see bad_files.csv):", words::count(data.bad.len(), "file"));
+    for bad in data.bad.iter().take(5) {
+        eprintln!("  {}: {}", bad.path.display(), bad.reason);
+    }
+}

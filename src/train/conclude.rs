@@ -1,0 +1,78 @@
+//! The one look at the test part, with the best weights; and evaluation of any part for whoever asks.
+
+use super::checkpoint::{fit, read_checkpoint};
+use super::evaluate::evaluate;
+use super::predictions::{Evaluation, Prediction, write_confusion_matrix, write_predictions};
+use super::run_directory::{RunDirectory, write_atomic};
+use super::session::Session;
+use super::validate::Note;
+use super::{TrainError, weights};
+use crate::dataset::{Batches, Dataset, Split, Windows};
+use crate::models::Network;
+
+/// What the best weights came to.
+pub(super) struct Outcome {
+    pub validation: Option<Evaluation>,
+    pub test: Option<Evaluation>,
+    /// Independent groups in the test part.
+    pub test_groups: Option<usize>,
+}
+
+/// Loads the best weights and evaluates validation and test part, all windows of each clip; writes the test part's
+/// files, or the validation part's where there is no test part.
+pub(super) fn conclude(session: &Session<'_>, data: &Dataset, run: &RunDirectory) -> Result<Outcome, TrainError> {
+    let path = run.file("best");
+    let checkpoint = read_checkpoint::<Note>(&path)?;
+    let names = weights::expected(session.network.parameters().declarations(), data.n_mels, session.standardisation.is_some());
+    weights::import(&session.network, &fit(&path, checkpoint.model, &names)?);
+    let mut outcome = Outcome { validation: None, test: None, test_groups: None };
+    for split in [Split::Valid, Split::Test].into_iter().filter(|split| !data.part(*split).is_empty()) {
+        let predictions = predict_part(&session.network, data, split)?;
+        let evaluation = evaluate_part(data, split, &predictions, session.config.train.seed)?;
+        write_evaluation(run, data, &predictions, &evaluation)?;
+        if split == Split::Valid {
+            outcome.validation = Some(evaluation);
+        } else {
+            let groups: std::collections::BTreeSet<&str> = predictions.iter().map(|p| p.group.as_str()).collect();
+            outcome.test_groups = Some(groups.len());
+            outcome.test = Some(evaluation);
+        }
+    }
+    Ok(outcome)
+}
+
+/// What the network says of each clip of a part, over all its windows.
+pub fn predict_part(network: &Network, data: &Dataset, split: Split) -> Result<Vec<Prediction>, TrainError> {
+    let windows = Batches::evaluation(data, split, network.dimensions().batch, Windows::All);
+    let mut outputs = evaluate(network, &windows, data.samples.len())?;
+    let prediction = |index: usize| {
+        let sample = &data.samples[index];
+        Prediction {
+            path: sample.path.display().to_string(),
+            group: sample.group.clone(),
+            label: sample.label as u32,
+            probabilities: std::mem::take(&mut outputs[index].probabilities),
+        }
+    };
+    Ok(data.part(split).into_iter().map(prediction).collect())
+}
+
+/// The evaluation of a part's predictions.
+pub fn evaluate_part(data: &Dataset, split: Split, predictions: &[Prediction], seed: u64) -> Result<Evaluation, TrainError> {
+    let train_labels: Vec<u32> = data.part(Split::Train).iter().map(|&i| data.samples[i].label as u32).collect();
+    Ok(Evaluation::new(split.name(), &data.classes, predictions, &train_labels, seed)?)
+}
+
+/// Writes `evaluation.json`, `predictions.csv` and `confusion_matrix.csv`.
+pub fn write_evaluation(
+    run: &RunDirectory,
+    data: &Dataset,
+    predictions: &[Prediction],
+    evaluation: &Evaluation,
+) -> Result<(), TrainError> {
+    let json = serde_json::to_string_pretty(evaluation).expect("an evaluation is plain numbers and strings");
+    write_atomic(&run.file("evaluation.json"), format!("{json}\n").as_bytes())?;
+    write_predictions(&run.file("predictions.csv"), &data.classes, predictions)?;
+    write_confusion_matrix(&run.file("confusion_matrix.csv"), &data.classes, &evaluation.confusion_matrix)?;
+    Ok(())
+}
