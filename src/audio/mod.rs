@@ -117,6 +117,10 @@ pub fn is_audio(path: &Path) -> bool {
 
 /// The mono mix of a file at its own sample rate.
 pub fn decode(path: &Path) -> Result<Waveform, AudioError> {
+    // A named pipe would be waited for without end.
+    if !std::fs::metadata(path).map_err(AudioError::Read)?.is_file() {
+        return Err(AudioError::Read(std::io::Error::other("not a regular file")));
+    }
     let bytes = std::fs::read(path).map_err(AudioError::Read)?;
     decode_bytes(bytes, path.extension().and_then(|extension| extension.to_str()).unwrap_or_default())
 }

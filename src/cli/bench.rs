@@ -3,6 +3,7 @@
 use super::Global;
 use super::exit::UsageError;
 use crate::bench::{Bench, Workload, measure};
+use crate::gpu::Profile;
 use crate::report::table::{Column, Table};
 use clap::Args;
 use std::process::ExitCode;
@@ -22,19 +23,31 @@ pub(super) fn run(global: &Global, args: &BenchArgs) -> anyhow::Result<ExitCode>
     let named = named.map_err(|error: crate::bench::WorkloadError| UsageError(error.to_string()))?;
     let gpu = global.gpu()?;
     let workloads = if named.is_empty() { Workload::defaults(gpu.summary().is_software()) } else { named };
+    let mut documents = Vec::new();
     for workload in &workloads {
-        if args.profile {
-            print_profile(&gpu, workload)?;
+        let document = if args.profile {
+            let profile = Bench::new(&gpu, workload)?.profile()?;
+            if !global.json {
+                print_profile(workload, &profile);
+            }
+            serde_json::json!({ "workload": workload.name, "kernels": profile.rows() })
         } else {
-            // A line each, as soon as it is known: a long list that is cut short is worth what it has.
-            super::say(format_args!("{}", serde_json::to_string(&measure(&gpu, workload)?)?));
-        }
+            let measurement = serde_json::to_value(measure(&gpu, workload)?)?;
+            if !global.json {
+                // A line each, as soon as it is known: a long list that is cut short is worth what it has.
+                super::say(&measurement);
+            }
+            measurement
+        };
+        documents.push(document);
+    }
+    if global.json {
+        super::say(serde_json::Value::Array(documents));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_profile(gpu: &crate::gpu::Gpu, workload: &Workload) -> anyhow::Result<()> {
-    let profile = Bench::new(gpu, workload)?.profile()?;
+fn print_profile(workload: &Workload, profile: &Profile) {
     let rows = profile.rows();
     let total: f64 = rows.iter().map(|row| row.seconds).sum();
     super::say(format_args!("{}: {:.1} ms, each kernel submitted and waited for by itself", workload.name, 1e3 * total));
@@ -56,5 +69,4 @@ fn print_profile(gpu: &crate::gpu::Gpu, workload: &Workload) -> anyhow::Result<(
         ]);
     }
     super::say(format_args!("{table}"));
-    Ok(())
 }

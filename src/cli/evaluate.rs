@@ -1,10 +1,11 @@
 //! `melgrad evaluate RUN [DATA]`
 
 use super::Global;
+use super::exit::DataError;
 use super::progress::Counting;
 use super::reading::{ReadingArgs, tell_bad_files};
 use crate::config::Config;
-use crate::dataset::{self, KeptSplits, LoadOptions, Split};
+use crate::dataset::{self, Dataset, KeptSplits, LoadOptions, Split};
 use crate::gpu::Gpu;
 use crate::models::{Dimensions, Network};
 use crate::report::table::{Column, Table};
@@ -40,17 +41,19 @@ pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCo
     let network = restore(&gpu, &run, &config)?;
     let options = LoadOptions { classes: Some(config.data.classes.clone()), ..args.reading.options(&config) };
     let source = args.data.as_ref().unwrap_or(&config.data.path);
+    if args.data.is_none() && !source.exists() {
+        let words =
+            format!("the run was trained on {}, which is not there; give the data: melgrad evaluate RUN DATA", source.display());
+        return Err(DataError(words).into());
+    }
     let counting = Counting::new("decoding");
     let mut data = dataset::load(source, &options, &|done, total| counting.set(done, total))?;
     drop(counting);
     tell_bad_files(&data);
-    let splits = run.file("splits.csv");
-    if splits.is_file() {
-        let new = KeptSplits::read(&splits)?.apply(&mut data);
-        if new > 0 {
-            eprintln!("note: {} not among the run's; see --split", words::count(new, "clip"));
-        }
+    if data.samples.is_empty() {
+        return Err(DataError(format!("{}: there is no audio and no .npy that can be used", source.display())).into());
     }
+    keep_split(&run, &mut data, args.data.is_none())?;
     let split = Split::from_name(&args.split).expect("the parser knows the three names");
     let predictions = predict_part(&network, &data, split)?;
     let evaluation = evaluate_part(&data, split, &predictions, config.train.seed)?;
@@ -64,6 +67,35 @@ pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCo
         print(&evaluation);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives every clip the part that it had when the run was trained: what was trained on must never count as test data.
+fn keep_split(run: &RunDirectory, data: &mut Dataset, own: bool) -> anyhow::Result<()> {
+    let splits = run.file("splits.csv");
+    if !splits.is_file() {
+        if run.file("best").exists() {
+            let words = format!(
+                "{} is not there: clips that the run was trained on cannot be told from others; restore it",
+                splits.display()
+            );
+            return Err(DataError(words).into());
+        }
+        eprintln!("note: no splits.csv beside the weights: clips that they were trained on cannot be told from others");
+        return Ok(());
+    }
+    let new = KeptSplits::read(&splits)?.apply(data);
+    if own && new > 0 {
+        let words = format!(
+            "{}: {} of the run's own data not in it; it is damaged, or the data has changed: give DATA to evaluate on what is there now",
+            splits.display(),
+            words::count(new, "clip")
+        );
+        return Err(DataError(words).into());
+    }
+    if new > 0 {
+        eprintln!("note: {} not among the run's: counted as test", words::count(new, "clip"));
+    }
+    Ok(())
 }
 
 /// The network of a run with its weights loaded.
@@ -116,6 +148,9 @@ fn print(evaluation: &Evaluation) {
         ratio(evaluation.macro_f1),
         evaluation.log_loss
     ));
+    if let Some(interval) = evaluation.accuracy_ci95.as_ref().filter(|interval| interval.groups < words::FEWEST_GROUPS) {
+        super::say(format_args!("{}: too few to tell how good that is", words::count(interval.groups, "group")));
+    }
     if let (Some(accuracy), Some(class)) = (evaluation.majority_baseline, &evaluation.majority_class) {
         super::say(format_args!("always naming {class}: {}", words::percent(accuracy)));
     }

@@ -3,6 +3,7 @@
 use super::Global;
 use super::exit::{DataError, UsageError};
 use super::settings::FeatureArgs;
+use crate::train::run_directory::write_atomic;
 use crate::{audio, features};
 use clap::Args;
 use std::path::PathBuf;
@@ -41,7 +42,9 @@ pub(super) fn run(global: &Global, args: &FeaturesArgs) -> anyhow::Result<ExitCo
     let seconds = waveform.seconds();
     let waveform = waveform.resampled(config.sample_rate).map_err(|error| unusable(error.to_string()))?;
     let log_mel = features::LogMel::new(&config).compute(&waveform.samples).map_err(|error| unusable(error.to_string()))?;
-    features::write_npy(&args.out, &log_mel)?;
+    let mut bytes = Vec::new();
+    features::write_npy_to(&mut bytes, &log_mel)?;
+    write_atomic(&args.out, &bytes)?;
     let written = Written {
         file: &args.file,
         out: &args.out,

@@ -8,10 +8,12 @@ use super::reading::ReadingArgs;
 use crate::dataset::{self, BadFile, Batches, Clip, Windows};
 use crate::report::words;
 use crate::train::evaluate::{ClipOutput, evaluate};
+use crate::train::predictions::PredictionsError;
 use crate::train::run_directory::RunDirectory;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,8 +27,8 @@ pub struct PredictArgs {
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// How many genres to name
-    #[arg(long, default_value_t = 3, value_name = "K")]
-    top: usize,
+    #[arg(long, default_value = "3", value_name = "K")]
+    top: NonZeroUsize,
     #[command(flatten)]
     reading: ReadingArgs,
 }
@@ -35,7 +37,13 @@ pub struct PredictArgs {
 struct Predictions {
     run: PathBuf,
     predictions: Vec<Prediction>,
-    bad_files: BTreeMap<String, String>,
+    bad_files: Vec<Bad>,
+}
+
+#[derive(serde::Serialize)]
+struct Bad {
+    path: PathBuf,
+    reason: String,
 }
 
 #[derive(serde::Serialize)]
@@ -79,29 +87,36 @@ pub(super) fn run(global: &Global, args: &PredictArgs) -> anyhow::Result<ExitCod
             Err(reason) => bad.push(BadFile { path: "-".into(), reason }),
         }
     }
+    for BadFile { path, reason } in &bad {
+        eprintln!("cannot be used: {}: {reason}", path.display());
+    }
     if clips.is_empty() {
-        let first = bad
-            .first()
-            .map_or("there is no audio in what was given".to_owned(), |b| format!("{}: {}", b.path.display(), b.reason));
-        return Err(DataError(first).into());
+        return Err(DataError("there is nothing to predict: no file that was given can be used".into()).into());
     }
     let batches = Batches::unlabelled(clips.iter().map(|(_, clip)| clip), frames, network.dimensions().batch, Windows::All);
     let outputs = evaluate(&network, &batches, clips.len())?;
+    if let Some(((path, _), output)) =
+        clips.iter().zip(&outputs).find(|(_, output)| output.probabilities.iter().any(|p| !p.is_finite()))
+    {
+        let (path, probabilities) = (path.display().to_string(), output.probabilities.clone());
+        return Err(PredictionsError::NotProbabilities { path, probabilities }.into());
+    }
     let predictions = Predictions {
         run: args.run.clone(),
         predictions: clips
             .iter()
             .zip(&outputs)
-            .map(|((path, clip), output)| prediction(path, clip, output, &config.data.classes, args.top))
+            .map(|((path, clip), output)| prediction(path, clip, output, &config.data.classes, args.top.get()))
             .collect(),
-        bad_files: bad.iter().map(|b| (b.path.display().to_string(), b.reason.clone())).collect(),
+        bad_files: bad.iter().map(|b| Bad { path: b.path.clone(), reason: b.reason.clone() }).collect(),
     };
     if global.json {
         super::say(format_args!("{}", serde_json::to_string(&predictions)?));
     } else {
         print(&predictions);
     }
-    if args.reading.strict && !bad.is_empty() {
+    // A file that was named and cannot be used is an error; one that lies in a folder only with --strict.
+    if bad.iter().any(|bad| args.reading.strict || args.files.contains(&bad.path)) {
         return Err(DataError(format!("{} cannot be used", words::count(bad.len(), "file"))).into());
     }
     Ok(ExitCode::SUCCESS)
@@ -114,11 +129,7 @@ fn prediction(path: &Path, clip: &Clip, output: &ClipOutput, classes: &[String],
     Prediction {
         path: path.into(),
         prediction: classes[order[0]].clone(),
-        top: order
-            .iter()
-            .take(top.max(1))
-            .map(|&i| Guess { class: classes[i].clone(), probability: output.probabilities[i] })
-            .collect(),
+        top: order.iter().take(top).map(|&i| Guess { class: classes[i].clone(), probability: output.probabilities[i] }).collect(),
         probabilities: named(&output.probabilities),
         logits: named(&output.logits),
         windows: output.windows,
@@ -131,8 +142,5 @@ fn print(predictions: &Predictions) {
         let guesses: Vec<_> =
             prediction.top.iter().map(|g| format!("{} {}", g.class, words::percent(f64::from(g.probability)))).collect();
         super::say(format_args!("{}: {}", prediction.path.display(), guesses.join(", ")));
-    }
-    for (path, reason) in &predictions.bad_files {
-        eprintln!("cannot be used: {path}: {reason}");
     }
 }

@@ -192,8 +192,7 @@ fn with_file(path: &Path, model: Option<ModelName>) -> anyhow::Result<Config> {
     file.entry("schema").or_insert_with(|| i64::from(SCHEMA).into());
     let mut merged = toml::Table::try_from(Config::new(model)).expect("a configuration is a table");
     merge(&mut merged, file);
-    // By way of text, so that errors name the setting.
-    toml::from_str(&merged.to_string()).map_err(|e| parse_error(e).into())
+    toml::Value::Table(merged).try_into().map_err(|e| parse_error(e).into())
 }
 
 fn merge(base: &mut toml::Table, over: toml::Table) {

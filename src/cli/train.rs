@@ -51,7 +51,8 @@ pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode>
 
 fn load_and_train(gpu: &Gpu, config: &mut Config, args: &TrainArgs, run: &RunDirectory) -> anyhow::Result<Summary> {
     let data = args.reading.load(&args.data, config)?;
-    config.data.path.clone_from(&args.data);
+    // The run must be able to find its data from anywhere.
+    config.data.path = std::path::absolute(&args.data).unwrap_or_else(|_| args.data.clone());
     config.data.classes.clone_from(&data.classes);
     tell_bad_files(&data);
     train(gpu, config, &data, run)

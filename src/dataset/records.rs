@@ -29,6 +29,8 @@ fn write(path: &Path, header: &[&str], rows: impl Iterator<Item = Vec<String>>) 
     writer.flush().map_err(|source| DatasetError::Write { path: path.into(), source })
 }
 
+const HEADER: [&str; 5] = ["path", "label", "split", "group", "content_hash"];
+
 /// The split that a run was trained with, read back from its `splits.csv`: what it has seen must not become test data
 /// because files came or went since.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +45,12 @@ impl KeptSplits {
         let at = |line: u64, problem: String| DatasetError::Line { path: path.into(), line, problem };
         let bytes = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.into(), source })?;
         let mut kept = Self::default();
-        for record in csv::Reader::from_reader(bytes.as_slice()).records() {
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let header = reader.headers().map_err(|error| at(1, error.to_string()))?;
+        if header != HEADER.as_slice() {
+            return Err(at(1, format!("is damaged: it should begin with {}", HEADER.join(","))));
+        }
+        for record in reader.records() {
             let record = record.map_err(|error| at(error.position().map_or(0, csv::Position::line), error.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
             let (Some(split), Some(group), Some(content)) = (record.get(2), record.get(3), record.get(4)) else {
@@ -53,6 +60,9 @@ impl KeptSplits {
                 .ok_or_else(|| at(line, format!("split `{split}` is unknown; use train, valid or test")))?;
             kept.content.insert(content.into(), split);
             kept.group.insert(group.into(), split);
+        }
+        if kept.content.is_empty() {
+            return Err(at(2, "is damaged: it names no clip".into()));
         }
         Ok(kept)
     }

@@ -47,6 +47,8 @@ impl Root {
                 let full = root.join(path);
                 match std::fs::metadata(&full) {
                     Ok(metadata) if metadata.is_dir() => return Err("is a folder, not a file".into()),
+                    // A named pipe would be waited for without end.
+                    Ok(metadata) if !metadata.is_file() => return Err("is not a regular file".into()),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(path)),
                     _ => {}
                 }

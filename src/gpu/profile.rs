@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Profile(Mutex<BTreeMap<String, ProfileRow>>);
 
 /// One kernel of a profile.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct ProfileRow {
     /// `shader.entry`
     pub label: String,

@@ -55,7 +55,7 @@ pub enum TrainError {
     Observer(std::io::Error),
     /// Nothing but infinities.
     #[error(
-        "training diverged in epoch {epoch}: every gradient was infinite or not a number; use a smaller --learning-rate than {learning_rate}, or --clip-norm 1"
+        "training diverged in epoch {epoch}: weights or gradients became infinite or not a number; use a smaller --learning-rate than {learning_rate}, or --clip-norm 1"
     )]
     Diverged {
         /// From 1.

@@ -58,6 +58,10 @@ pub(super) fn validate(
         val_accuracy: validation.map(|v| v.accuracy),
         val_loss: validation.map(|v| v.loss),
     };
+    let weights = session.weights()?;
+    if weights.iter().any(|tensor| tensor.data.iter().any(|value| !value.is_finite())) {
+        return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
+    }
     let optimizer = weights::export_optimizer(&session.network, &session.adam)?;
     let (validation, is_best) = recalibrated(session, batches, || {
         let validation = if part.is_empty() {
@@ -84,7 +88,7 @@ pub(super) fn validate(
     if is_best {
         *best = validation;
     }
-    write_checkpoint(&run.file("last"), &session.weights()?, &optimizer, &note(validation))?;
+    write_checkpoint(&run.file("last"), &weights, &optimizer, &note(validation))?;
     let metrics = EpochMetrics {
         epoch,
         train_loss: result.loss,

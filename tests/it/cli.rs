@@ -214,3 +214,51 @@ fn weights_that_do_not_fit_are_refused_by_name() {
     let said = sandbox.bad(&["predict", &out, &sandbox.text("music")], 3);
     assert!(said.contains("layers.0.input.weight"), "{said}");
 }
+
+#[test]
+fn what_was_trained_on_never_counts_as_test_data() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 6);
+    let out = sandbox.text("run");
+    sandbox.good(&[&["train", &data, "--out", &out], &SMALL[..]].concat());
+    let splits = sandbox.path("run/splits.csv");
+    let whole = std::fs::read_to_string(&splits).unwrap();
+    let without_a_clip: Vec<&str> = whole.lines().enumerate().filter(|(i, _)| *i != 2).map(|(_, line)| line).collect();
+    for (text, words) in [("", "damaged"), ("a,b\n", "damaged"), (without_a_clip.join("\n").as_str(), "1 clip")] {
+        std::fs::write(&splits, text).unwrap();
+        let said = sandbox.bad(&["evaluate", &out], 3);
+        assert!(said.contains(words), "{text:?} should say {words:?}: {said}");
+    }
+    std::fs::remove_file(&splits).unwrap();
+    let said = sandbox.bad(&["evaluate", &out, &data], 3);
+    assert!(said.contains("restore it"), "{said}");
+}
+
+#[test]
+fn a_network_that_diverges_ends_with_six_and_leaves_no_best() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 6);
+    let out = sandbox.text("run");
+    let said = sandbox.bad(&[&["train", &data, "--out", &out], &SMALL[..10], &["--learning-rate", "1e30"]].concat(), 6);
+    assert!(said.contains("--learning-rate"), "{said}");
+    assert!(!sandbox.path("run/best").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_ends_with_seven_and_is_named() {
+    let sandbox = Sandbox::new();
+    tone(&sandbox.path("tone.wav"), 440.0, 1.0);
+    let said = sandbox.bad(&["features", &sandbox.text("tone.wav"), "--out", &sandbox.text("nowhere/tone.npy")], 7);
+    assert!(said.contains("tone.npy"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_no_file_and_is_not_waited_for() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 2);
+    assert!(Command::new("mkfifo").arg(sandbox.path("music/low/pipe.wav")).status().unwrap().success());
+    let listed: Value = serde_json::from_str(&sandbox.good(&["prepare", &data, "--json"])).unwrap();
+    assert_eq!(listed["bad_files"][0]["reason"], "is not a regular file", "{listed}");
+    sandbox.bad(&["features", &sandbox.text("music/low/pipe.wav"), "--out", &sandbox.text("x.npy")], 3);
+}
