@@ -73,6 +73,9 @@ pub(super) fn validate(
                 .filter(|&&i| super::metrics::most_likely(&outputs[i].probabilities) as usize == data.samples[i].label)
                 .count();
             let loss: f64 = part.iter().map(|&i| outputs[i].log_loss(data.samples[i].label)).sum();
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
+            }
             Some(Validation { accuracy: right as f64 / part.len() as f64, loss: loss / part.len() as f64 })
         };
         // Without a validation part the newest weights are taken.

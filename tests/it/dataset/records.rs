@@ -64,5 +64,6 @@ fn a_faulty_record_is_refused_with_its_line() {
         assert!(error.contains(words), "{error}");
     };
     check("path,label,split,group,content_hash\na,b,train,c,d\na,b,half,c,d\n", "line 3: split `half` is unknown");
-    check("path,label\na,b\n", "line 2: a row has path,label,split,group,content_hash");
+    check("path,label\na,b\n", "line 1: is damaged: it should begin with path,label,split,group,content_hash");
+    check("path,label,split,group,content_hash\n", "names no clip");
 }
