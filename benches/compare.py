@@ -32,7 +32,8 @@ def main():
     doctor = run([args.binary, "doctor", "--json", *choice], stdout=subprocess.PIPE)
     if doctor.returncode != 0:
         print(doctor.stdout); sys.exit("the self-test failed: nothing is measured")
-    if args.tests and run([args.tests, "kernels", "networks"]).returncode != 0:
+    environment = dict(os.environ, **({"MELGRAD_ADAPTER": args.adapter} if args.adapter else {}))
+    if args.tests and run([args.tests, "kernels", "networks"], env=environment).returncode != 0:
         sys.exit("a kernel disagrees with its reference: nothing is measured")
 
     bench = run([args.binary, "bench", *choice, *args.workloads], stdout=subprocess.PIPE)
@@ -49,6 +50,10 @@ def main():
         kinds = sorted({"bbnn" if row["workload"].startswith("bbnn") else "rnn" for row in ours})
         peer = run([sys.executable, os.path.join(HERE, "pytorch_peers.py"), *(["--device", "cpu"] if cpu else []), *kinds], stdout=subprocess.PIPE)
         peers = lines(peer.stdout)
+        for row in [row for row in peers if "error" in row]:
+            print("peer failed:", row)
+        if peer.returncode != 0:
+            print("the peers' script failed: the table lacks some of their rows")
 
     print(f"\n{ours[0]['adapter']}; {time.time() - start:.0f} s in all")
     heading = ("workload", "ms/step", "gpu ms", "host ms", "dispatches", "GB", "peer", "peer ms", "ratio")

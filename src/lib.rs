@@ -44,7 +44,7 @@
 //!   noticed on the device, which then withholds the update.
 //! - **Batch norm's statistics are made once**, where a map is produced; every reader turns them into a scale and a shift
 //!   of its own, which convolutions apply on load. Normalised maps are stored only where something else reads them.
-//! - **Files are whole or absent**: written beside and renamed, a checkpoint's manifest last.
+//! - **Checkpoints are whole or absent**: written beside and renamed, the manifest last.
 //!
 //! # Layouts
 //! Images are (batch, time, mel, channel), sequences (time, batch, feature), convolution weights (time, mel, in, out),

@@ -120,7 +120,7 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
         }
         gpu.wait()?;
         let milliseconds = |seconds: f64| 1e3 * seconds / steps as f64;
-        let seconds = timer.as_ref().map(|timer| milliseconds(timer.take().0));
+        let seconds = timer.as_ref().and_then(Timer::take).map(milliseconds);
         if milliseconds(start.elapsed().as_secs_f64()) < best {
             best = milliseconds(start.elapsed().as_secs_f64());
             device = seconds;

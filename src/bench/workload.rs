@@ -56,6 +56,12 @@ impl FromStr for Workload {
                 c => return Err(error(format!("{network} has no `{c}`"))),
             }
         }
+        if model.hidden > 4096 || model.layers > 64 {
+            return Err(error("at most 4096 hidden units and 64 layers".into()));
+        }
+        if [batch, frames, bands].iter().flatten().any(|size| *size > 1 << 24) {
+            return Err(error("sizes up to 16777216".into()));
+        }
         let need = |value: Option<usize>, what: &str| value.ok_or_else(|| error(format!("{what} is missing")));
         let dimensions = Dimensions {
             batch: need(batch, "the batch (b)")?,

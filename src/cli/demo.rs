@@ -30,6 +30,8 @@ pub struct DemoArgs {
     reading: ReadingArgs,
 }
 
+/// What a run's configuration calls the built-in music.
+pub(super) const BUILT_IN: &str = "(built in)";
 /// Frames of a built-in clip: 6 s.
 const CLIP_FRAMES: usize = 130;
 
@@ -56,7 +58,7 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> 
         config.train.seed = global.seed.unwrap_or(0);
         let data = load(&config, args)?;
         tell_bad_files(&data);
-        config.data.path = PathBuf::from("(built in)");
+        config.data.path = PathBuf::from(BUILT_IN);
         config.data.classes.clone_from(&data.classes);
         let run = RunDirectory::create(Some(&out.file(&model.to_string())), model)?;
         runs.push(train(&gpu, &config, &data, &run)?);

@@ -1,6 +1,7 @@
 //! `melgrad evaluate RUN [DATA]`
 
 use super::Global;
+use super::demo::BUILT_IN;
 use super::exit::DataError;
 use super::progress::Counting;
 use super::reading::{ReadingArgs, tell_bad_files};
@@ -15,8 +16,11 @@ use crate::train::predictions::Evaluation;
 use crate::train::run_directory::RunDirectory;
 use crate::train::{evaluate_part, predict_part, weights, write_evaluation};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Windows that are evaluated at once.
+const MOST_AT_ONCE: usize = 32;
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -41,13 +45,16 @@ pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCo
     let network = restore(&gpu, &run, &config)?;
     let options = LoadOptions { classes: Some(config.data.classes.clone()), ..args.reading.options(&config) };
     let source = args.data.as_ref().unwrap_or(&config.data.path);
-    if args.data.is_none() && !source.exists() {
+    let built_in = args.data.is_none() && source == Path::new(BUILT_IN);
+    if args.data.is_none() && !built_in && !source.exists() {
         let words =
             format!("the run was trained on {}, which is not there; give the data: melgrad evaluate RUN DATA", source.display());
         return Err(DataError(words).into());
     }
     let counting = Counting::new("decoding");
-    let mut data = dataset::load(source, &options, &|done, total| counting.set(done, total))?;
+    let progress = |done, total| counting.set(done, total);
+    let mut data =
+        if built_in { dataset::load_builtin(&options, &progress)? } else { dataset::load(source, &options, &progress)? };
     drop(counting);
     tell_bad_files(&data);
     if data.samples.is_empty() {
@@ -101,7 +108,8 @@ fn keep_split(run: &RunDirectory, data: &mut Dataset, own: bool) -> anyhow::Resu
 /// The network of a run with its weights loaded.
 pub(super) fn restore(gpu: &Gpu, run: &RunDirectory, config: &Config) -> anyhow::Result<Network> {
     let dimensions = Dimensions {
-        batch: config.train.batch_size,
+        // What is said of a clip does not depend on the batch, and the adapter may be a smaller one.
+        batch: config.train.batch_size.min(MOST_AT_ONCE),
         frames: config.train.frames,
         mels: config.features.n_mels,
         classes: config.data.classes.len(),

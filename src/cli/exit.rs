@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use crate::dataset::DatasetError;
 use crate::gpu::GpuError;
 use crate::models::{BuildError, ModelError};
+use crate::report::WriteError;
 use crate::train::TrainError;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::predictions::PredictionsError;
@@ -55,6 +56,9 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         .or_else(|| error.downcast_ref().map(checkpoint))
         .or_else(|| error.downcast_ref().map(predictions))
         .or_else(|| error.downcast_ref().map(run_directory))
+        .or_else(|| {
+            error.downcast_ref::<std::io::Error>().filter(|e| e.get_ref().is_some_and(|e| e.is::<WriteError>())).map(|_| 7)
+        })
         .or_else(|| error.downcast_ref::<ModelError>().map(|_| 2))
         .or_else(|| error.downcast_ref::<ConfigError>().map(|_| 2))
         .or_else(|| error.downcast_ref::<UsageError>().map(|_| 2))

@@ -3,7 +3,6 @@
 use super::Global;
 use super::reading::ReadingArgs;
 use super::settings::FeatureArgs;
-use crate::config::{Config, ModelName};
 use crate::dataset::Split;
 use crate::report::table::{Column, Table};
 use clap::Args;
@@ -16,7 +15,7 @@ pub struct PrepareArgs {
     /// A folder with one subfolder per class, a CSV manifest, or a folder that holds manifest.csv
     data: PathBuf,
     /// Frames that shorter clips are padded to, as audio [default: 647]
-    #[arg(long, value_name = "N")]
+    #[arg(long, env = "MELGRAD_FRAMES", value_name = "N")]
     frames: Option<usize>,
     #[command(flatten)]
     reading: ReadingArgs,
@@ -49,10 +48,10 @@ struct Bad {
 }
 
 pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCode> {
-    let mut config = Config::new(ModelName::Bbnn);
-    config.features = args.features.resolve(global)?;
+    let mut config = args.features.resolve_all(global)?;
     config.train.frames = args.frames.unwrap_or(config.train.frames);
     config.train.seed = global.seed.unwrap_or(config.train.seed);
+    config.validate()?;
     let data = args.reading.load(&args.data, &config)?;
     let counts = Split::ALL.map(|split| data.class_counts(split));
     let class = |(i, class): (usize, &String)| ClassCount {

@@ -29,13 +29,13 @@ pub struct FeatureArgs {
     #[arg(long, env = "MELGRAD_FMAX", value_name = "HZ")]
     fmax: Option<f32>,
     /// The HTK mel scale instead of Slaney's
-    #[arg(long, env = "MELGRAD_HTK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, env = "MELGRAD_HTK", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     htk: Option<bool>,
     /// Scaling of the mel filters [default: slaney]
     #[arg(long, env = "MELGRAD_NORM")]
     norm: Option<MelNorm>,
     /// Centre frames on their samples [default: true]
-    #[arg(long, env = "MELGRAD_CENTER", value_name = "BOOL")]
+    #[arg(long, env = "MELGRAD_CENTER", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     center: Option<bool>,
     /// What lies beyond the ends of centred audio [default: constant]
     #[arg(long, env = "MELGRAD_PAD_MODE")]
@@ -68,13 +68,19 @@ impl FeatureArgs {
 
     /// The features that flags, variables and the configuration file (if any) ask for.
     pub fn resolve(&self, global: &Global) -> anyhow::Result<FeatureConfig> {
-        let mut config = Config::new(ModelName::Indrnn);
-        if let Some(path) = &global.config {
-            config = with_file(path, None)?;
-        }
-        self.apply(&mut config.features);
+        let config = self.resolve_all(global)?;
         config.features.validate()?;
         Ok(config.features)
+    }
+
+    /// The same, with everything else that the file says; the network does not matter.
+    pub fn resolve_all(&self, global: &Global) -> anyhow::Result<Config> {
+        let mut config = match &global.config {
+            Some(path) => with_file(path, None, Some(ModelName::Bbnn))?,
+            None => Config::new(ModelName::Bbnn),
+        };
+        self.apply(&mut config.features);
+        Ok(config)
     }
 }
 
@@ -112,7 +118,7 @@ pub struct RecipeArgs {
     #[arg(long, env = "MELGRAD_MIN_DELTA", value_name = "LOSS")]
     min_delta: Option<f32>,
     /// Evaluate with re-estimated batch-norm statistics in the first 1,000 steps [default: true]
-    #[arg(long, env = "MELGRAD_BN_RECALIBRATION", value_name = "BOOL")]
+    #[arg(long, env = "MELGRAD_BN_RECALIBRATION", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     bn_recalibration: Option<bool>,
     /// Units of each recurrent layer [default: 128]
     #[arg(long, env = "MELGRAD_HIDDEN", value_name = "N")]
@@ -127,7 +133,7 @@ pub struct RecipeArgs {
     #[arg(long, env = "MELGRAD_READOUT")]
     readout: Option<Readout>,
     /// Standardise each mel band [default: true but for bbnn]
-    #[arg(long, env = "MELGRAD_STANDARDISE", value_name = "BOOL")]
+    #[arg(long, env = "MELGRAD_STANDARDISE", value_name = "BOOL", value_parser = clap::builder::BoolishValueParser::new())]
     standardise: Option<bool>,
     /// Share of the clips to validate on, where the data gives no split [default: 0.15]
     #[arg(long, env = "MELGRAD_VALID_FRACTION", value_name = "SHARE")]
@@ -144,7 +150,7 @@ impl RecipeArgs {
     /// The complete, checked configuration.
     pub fn resolve(&self, global: &Global, features: &FeatureArgs) -> anyhow::Result<Config> {
         let mut config = match (&global.config, self.model) {
-            (Some(path), model) => with_file(path, model)?,
+            (Some(path), model) => with_file(path, model, None)?,
             (None, Some(model)) => Config::new(model),
             (None, None) => return Err(UsageError("which network? Give --model bbnn or --model indrnn".into()).into()),
         };
@@ -174,17 +180,19 @@ impl RecipeArgs {
     }
 }
 
-/// The defaults of `model` (or of the network that the file names) with what the file at `path` says over them. The
+/// The defaults of `model` (or of the network that the file names, or of `otherwise`) with what the file at `path` says over them. The
 /// file may leave out whatever it likes.
-fn with_file(path: &Path, model: Option<ModelName>) -> anyhow::Result<Config> {
+fn with_file(path: &Path, model: Option<ModelName>, otherwise: Option<ModelName>) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
     let parse_error = |source: toml::de::Error| ConfigError::Parse { path: path.into(), source: Box::new(source) };
     let mut file: toml::Table = toml::from_str(&text).map_err(parse_error)?;
     let named = file.get("model").and_then(|m| m.get("name")).cloned();
-    let model = match (model, named) {
-        (Some(model), _) => model,
-        (None, Some(name)) => name.try_into().map_err(parse_error)?,
-        (None, None) => ModelName::Indrnn,
+    let model = match (model, named, otherwise) {
+        (Some(model), _, _) | (None, None, Some(model)) => model,
+        (None, Some(name), _) => name.try_into().map_err(parse_error)?,
+        (None, None, None) => {
+            return Err(UsageError(format!("{}: which network? Give --model, or name = .. under [model]", path.display())).into());
+        }
     };
     if let Some(toml::Value::Table(table)) = file.get_mut("model") {
         table.insert("name".into(), model.to_string().into());

@@ -38,9 +38,9 @@ pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode>
     models::check(&gpu, &config.model, one_clip)?;
     let run = RunDirectory::create(args.out.as_deref(), config.model.name)?;
     let outcome = load_and_train(&gpu, &mut config, args, &run);
-    if outcome.is_err() {
-        // Only if nothing was written into it.
-        let _ = std::fs::remove_dir(run.path());
+    // What ended before its first checkpoint leaves nothing, so that it can be tried again under the same name.
+    if outcome.is_err() && !run.file("last").exists() {
+        let _ = std::fs::remove_dir_all(run.path());
     }
     let summary = outcome?;
     if global.json {

@@ -10,7 +10,7 @@ mod train;
 
 pub use error::ConfigError;
 pub use features::{FeatureConfig, MelNorm, PadMode};
-pub use model::{ModelConfig, ModelName, Readout};
+pub use model::{BatchNormPlace, ModelConfig, ModelName, Readout};
 pub use train::{EarlyStopMetric, Precision, TrainConfig};
 
 use error::invalid;

@@ -36,6 +36,15 @@ pub enum Readout {
     Mean,
 }
 
+/// Where the batch norm of an IndRNN layer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchNormPlace {
+    /// Linear, recurrence with ReLU, batch norm: what the authors recommend.
+    #[default]
+    After,
+}
+
 /// The network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +63,12 @@ pub struct ModelConfig {
     /// What the classifier sees of a sequence.
     #[serde(default)]
     pub readout: Readout,
+    /// Share of units left out in training, the same for all steps of a sequence: only 0 for now.
+    #[serde(default)]
+    pub dropout: f32,
+    /// Where a recurrent layer's batch norm stands.
+    #[serde(default)]
+    pub batch_norm: BatchNormPlace,
     /// Standardise each mel band by the training part's mean and deviation. Absent: recurrent networks do, BBNN does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardise: Option<bool>,
@@ -78,6 +93,8 @@ impl ModelConfig {
             layers: default_layers(),
             gamma: default_gamma(),
             readout: Readout::Last,
+            dropout: 0.0,
+            batch_norm: BatchNormPlace::After,
             standardise: None,
         }
     }
@@ -93,6 +110,9 @@ impl ModelConfig {
         }
         if !(1..=64).contains(&self.layers) {
             return invalid("model.layers", self.layers, "use 1 to 64 layers; 5 is usual");
+        }
+        if self.dropout != 0.0 {
+            return invalid("model.dropout", self.dropout, "use 0: this version has no dropout");
         }
         if !(self.gamma > 0.0 && self.gamma.is_finite()) {
             return invalid("model.gamma", self.gamma, "use a number above 0; 2 is the paper's");

@@ -71,7 +71,8 @@ pub enum EarlyStopMetric {
 }
 
 impl TrainConfig {
-    /// The recipe of the network's authors where one is published.
+    /// The recipe of the network's authors where one is published. BBNN's halving of the learning rate on a plateau is
+    /// not among this version's settings: it is constant.
     pub fn new(model: ModelName) -> Self {
         let shared = Self {
             epochs: 100,
@@ -102,10 +103,14 @@ impl TrainConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        for (name, value) in [("train.epochs", self.epochs), ("train.batch_size", self.batch_size), ("train.frames", self.frames)]
-        {
-            if value == 0 {
-                return invalid(name, value, "use at least 1");
+        let sizes = [
+            ("train.epochs", self.epochs, 1 << 24),
+            ("train.batch_size", self.batch_size, 1 << 16),
+            ("train.frames", self.frames, 1 << 24),
+        ];
+        for (name, value, most) in sizes {
+            if !(1..=most).contains(&value) {
+                return invalid(name, value, format!("use 1 to {most}"));
             }
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {

@@ -59,7 +59,10 @@ impl KeptSplits {
             let split = Split::from_name(split)
                 .ok_or_else(|| at(line, format!("split `{split}` is unknown; use train, valid or test")))?;
             kept.content.insert(content.into(), split);
-            kept.group.insert(group.into(), split);
+            // A group that is only the file's own name says nothing of a file of that name elsewhere.
+            if record.get(0) != Some(group) {
+                kept.group.insert(group.into(), split);
+            }
         }
         if kept.content.is_empty() {
             return Err(at(2, "is damaged: it names no clip".into()));

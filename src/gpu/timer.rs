@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Passes that can be under way before results are dropped.
 const SLOTS: usize = 256;
 
-/// Adds up the device time of passes. Never waits: a pass that finds no free slot is not timed (and `passes` says so).
+/// Adds up the device time of passes. Never waits: a pass that finds no free slot is not timed, and the sum it belongs to is withheld.
 pub struct Timer {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
@@ -16,6 +16,7 @@ pub struct Timer {
     current: Mutex<Option<usize>>,
     pending: Mutex<Vec<usize>>,
     total: Arc<Total>,
+    missed: AtomicUsize,
     period: f64,
 }
 
@@ -27,7 +28,6 @@ struct Slot {
 #[derive(Default)]
 struct Total {
     ticks: AtomicU64,
-    passes: AtomicUsize,
 }
 
 impl Timer {
@@ -54,19 +54,22 @@ impl Timer {
                 })
                 .collect();
             let (next, current, pending, total) = (AtomicUsize::new(0), Mutex::new(None), Mutex::new(Vec::new()), Arc::default());
-            Some(Self { queries, resolved, slots, next, current, pending, total, period })
+            let missed = AtomicUsize::new(0);
+            Some(Self { queries, resolved, slots, next, current, pending, total, missed, period })
         })
     }
 
-    /// Seconds of device time since the last call, of the passes that have finished; and how many those were.
-    pub fn take(&self) -> (f64, usize) {
+    /// Seconds of device time since the last call, of the passes that have finished; `None` if one was not timed.
+    pub fn take(&self) -> Option<f64> {
         let ticks = self.total.ticks.swap(0, Ordering::Relaxed);
-        (ticks as f64 * self.period * 1e-9, self.total.passes.swap(0, Ordering::Relaxed))
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        (missed == 0).then_some(ticks as f64 * self.period * 1e-9)
     }
 
     pub(super) fn writes(&self) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         let slot = self.next.fetch_add(1, Ordering::Relaxed) % SLOTS;
         if self.slots[slot].busy.swap(1, Ordering::Acquire) == 1 {
+            self.missed.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         *lock(&self.current) = Some(slot);
@@ -94,7 +97,6 @@ impl Timer {
                     if let Ok(view) = buffer.get_mapped_range(..) {
                         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view);
                         total.ticks.fetch_add(ticks[1].saturating_sub(ticks[0]), Ordering::Relaxed);
-                        total.passes.fetch_add(1, Ordering::Relaxed);
                     }
                     buffer.unmap();
                 }

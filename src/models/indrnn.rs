@@ -22,6 +22,10 @@ pub(super) fn declare(model: &ModelConfig, dimensions: Dimensions) -> Declaratio
     let classifier = LinearShape { inputs: model.hidden, outputs: dimensions.classes };
     let bound = (model.hidden as f32).sqrt().recip();
     classifier.declare(&mut declarations, "classifier", Initial::Uniform(-bound, bound));
+    // Weight decay is for the input weights only.
+    for parameter in declarations.parameters.iter_mut().filter(|parameter| parameter.name == "classifier.weight") {
+        parameter.decays = false;
+    }
     declarations
 }
 

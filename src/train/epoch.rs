@@ -104,7 +104,7 @@ pub(super) fn train_epoch(
         let message = format!("epoch {epoch}: {withheld} of {} updates withheld, their gradients were not finite", batches.len());
         observer.event(&Event::Warning { message }).map_err(TrainError::Observer)?;
     }
-    let gpu_seconds = session.timer.as_ref().map(|timer| timer.take().0);
+    let gpu_seconds = session.timer.as_ref().and_then(crate::gpu::Timer::take);
     Ok(EpochResult { loss: sums.loss(), accuracy: sums.accuracy(), seconds, gpu_seconds, steps: sums.steps })
 }
 

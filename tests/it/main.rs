@@ -18,3 +18,8 @@ mod run_directory;
 mod shaders;
 mod structure;
 mod training;
+
+/// The adapter that the tests run on: the one that `MELGRAD_ADAPTER` names, or the first.
+fn chosen() -> melgrad::gpu::AdapterChoice {
+    melgrad::gpu::AdapterChoice { name: std::env::var("MELGRAD_ADAPTER").ok(), backend: None }
+}

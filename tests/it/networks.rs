@@ -39,8 +39,14 @@ fn cases() -> Vec<Case> {
 }
 
 fn fixture(file: &str) -> BTreeMap<String, NamedTensor> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/networks").join(format!("{file}.safetensors"));
-    let tensors = named_tensor::decode(&path, &std::fs::read(&path).unwrap()).unwrap();
+    // Compiled in: this binary may be carried to a machine that has nothing else.
+    let bytes: &[u8] = match file {
+        "bbnn" => include_bytes!("../fixtures/networks/bbnn.safetensors"),
+        "indrnn_last" => include_bytes!("../fixtures/networks/indrnn_last.safetensors"),
+        "indrnn_mean" => include_bytes!("../fixtures/networks/indrnn_mean.safetensors"),
+        _ => panic!("there is no fixture {file}"),
+    };
+    let tensors = named_tensor::decode(Path::new(file), bytes).unwrap();
     tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect()
 }
 
@@ -74,7 +80,7 @@ fn upload(network: &Network) -> Size {
 }
 
 fn gpu(runtime_checks: bool) -> Gpu {
-    Gpu::open(&GpuOptions { runtime_checks, ..GpuOptions::default() }).expect("the tests need a GPU adapter")
+    Gpu::open(&GpuOptions { runtime_checks, choice: crate::chosen() }).expect("the tests need a GPU adapter")
 }
 
 /// Adds a line to `misses` if `found` differs from `expected`; `floor` is the least magnitude that counts.

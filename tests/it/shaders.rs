@@ -144,7 +144,8 @@ fn constants_replace_whole_lines_and_wrong_ones_are_errors() {
 
 #[test]
 fn a_wrong_name_in_a_dispatch_says_which() {
-    let gpu = Gpu::open(&GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let gpu = Gpu::open(&GpuOptions { choice: crate::chosen(), ..GpuOptions::default() })
+        .expect("these tests need an adapter, a software one will do");
     let [x, y] = ["x", "y"].map(|name| gpu.tensor(name, Element::F32, &[4]).unwrap());
     let failure = |shader: &'static str, entry, tensors: &[(&str, &melgrad::gpu::Tensor)]| match Shader(shader).dispatch(
         &gpu,

@@ -13,7 +13,7 @@ use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::train;
 
 fn gpu() -> Gpu {
-    Gpu::open(&GpuOptions::default()).expect("the tests need a GPU adapter")
+    Gpu::open(&GpuOptions { choice: crate::chosen(), ..GpuOptions::default() }).expect("the tests need a GPU adapter")
 }
 
 #[derive(Default)]
