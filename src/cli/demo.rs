@@ -83,8 +83,13 @@ fn recipe(model: ModelName, software: bool, quick: bool) -> Config {
             train.epochs = if quick { 4 } else { 25 };
         }
         ModelName::Bbnn => {
-            (train.frames, train.batch_size, train.learning_rate) = (if software { 32 } else { CLIP_FRAMES }, 8, 3e-3);
-            train.epochs = if quick { 3 } else { 15 };
+            let crop = match (software, quick) {
+                (false, _) => CLIP_FRAMES,
+                (true, false) => 32,
+                (true, true) => 16,
+            };
+            (train.frames, train.batch_size, train.learning_rate) = (crop, 8, 3e-3);
+            train.epochs = if quick { 3 } else { 13 };
         }
     }
     config
