@@ -38,7 +38,7 @@
 //!   nothing.
 //! - **Sums have one order**, which depends on shapes alone; there are no float atomics. The same seed, data and adapter
 //!   give the same bits.
-//! - **Nothing is checked twice at run time.** Kernels run without wgpu's bounds checks, so every kernel test runs with
+//! - **Nothing is checked twice at run time.** Kernels run without wgpu's bounds checks, so the kernel tests run with
 //!   them as well.
 //! - **The host does not wait within an epoch**, except for the step before last. A gradient that is not finite is
 //!   noticed on the device, which then withholds the update.
