@@ -78,10 +78,6 @@ fn recipe(model: ModelName, software: bool, quick: bool) -> Config {
     let train = &mut config.train;
     train.patience = 0;
     match model {
-        ModelName::Indrnn => {
-            (train.frames, train.batch_size, train.learning_rate) = (CLIP_FRAMES, 8, 1e-3);
-            train.epochs = if quick { 4 } else { 25 };
-        }
         ModelName::Bbnn => {
             let crop = match (software, quick) {
                 (false, _) => CLIP_FRAMES,
@@ -90,6 +86,10 @@ fn recipe(model: ModelName, software: bool, quick: bool) -> Config {
             };
             (train.frames, train.batch_size, train.learning_rate) = (crop, 8, 3e-3);
             train.epochs = if quick { 3 } else { 13 };
+        }
+        _ => {
+            (train.frames, train.batch_size, train.learning_rate) = (CLIP_FRAMES, 8, 1e-3);
+            train.epochs = if quick { 4 } else { 25 };
         }
     }
     config

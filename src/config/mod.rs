@@ -3,15 +3,17 @@
 //! A [`Config`] is complete: a run's `config.toml` beside its `model.safetensors` is all that evaluation and
 //! prediction need. Defaults are those of the published recipes (see each field's source).
 
+mod augment;
 mod error;
 mod features;
 mod model;
 mod train;
 
+pub use augment::AugmentConfig;
 pub use error::ConfigError;
 pub use features::{FeatureConfig, MelNorm, PadMode};
-pub use model::{BatchNormPlace, ModelConfig, ModelName, Readout};
-pub use train::{EarlyStopMetric, Precision, TrainConfig};
+pub use model::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Readout, RecurrentInit, Stack};
+pub use train::{ClassWeights, EarlyStopMetric, OptimizerName, Precision, ScheduleName, TrainConfig};
 
 use error::invalid;
 use serde::{Deserialize, Serialize};
@@ -79,6 +81,9 @@ pub struct Config {
     pub model: ModelConfig,
     /// The recipe.
     pub train: TrainConfig,
+    /// What happens to training crops.
+    #[serde(default)]
+    pub augment: AugmentConfig,
 }
 
 impl Config {
@@ -90,6 +95,7 @@ impl Config {
             features: FeatureConfig::default(),
             model: ModelConfig::new(model),
             train: TrainConfig::new(model),
+            augment: AugmentConfig::default(),
         }
     }
 
@@ -101,20 +107,51 @@ impl Config {
         self.data.validate()?;
         self.features.validate()?;
         self.model.validate()?;
-        self.train.validate()
+        self.train.validate()?;
+        self.augment.validate()
     }
 
-    /// Reads and checks a `config.toml`.
+    /// Reads and checks a `config.toml`. What it leaves out is as the network's defaults have it.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let config: Self =
-            toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        let parse_error = |source: toml::de::Error| ConfigError::Parse { path: path.into(), source: Box::new(source) };
+        let table: toml::Table = toml::from_str(&text).map_err(parse_error)?;
+        let Some(model) = Self::named_model(&table).map_err(parse_error)? else {
+            return invalid("model.name", "(missing)", format!("{}: name the network under [model]", path.display()));
+        };
+        let config = Self::over_defaults(model, table).map_err(parse_error)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The network that a parsed file names, if it does.
+    pub fn named_model(file: &toml::Table) -> Result<Option<ModelName>, toml::de::Error> {
+        file.get("model").and_then(|model| model.get("name")).map(|name| name.clone().try_into()).transpose()
+    }
+
+    /// The defaults of `model` with what a parsed file says over them, not yet validated.
+    pub fn over_defaults(model: ModelName, mut file: toml::Table) -> Result<Self, toml::de::Error> {
+        if let Some(toml::Value::Table(table)) = file.get_mut("model") {
+            table.insert("name".into(), model.to_string().into());
+        }
+        let mut merged = toml::Table::try_from(Self::new(model)).expect("a configuration is a table");
+        merge(&mut merged, file);
+        toml::Value::Table(merged).try_into()
     }
 
     /// The text of `config.toml`.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration is plain tables of numbers and strings")
+    }
+}
+
+fn merge(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
     }
 }

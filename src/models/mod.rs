@@ -55,6 +55,7 @@ pub fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Declaratio
     match model.name {
         ModelName::Bbnn => bbnn::declare(dimensions),
         ModelName::Indrnn => Ok(indrnn::declare(model, dimensions)),
+        ModelName::Rnn | ModelName::Lstm | ModelName::Gru => unimplemented!(),
     }
 }
 
@@ -64,7 +65,7 @@ pub fn check(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions) -> Result<(
     let Dimensions { batch, frames, mels, .. } = dimensions;
     match model.name {
         ModelName::Bbnn => bbnn::slices(gpu, dimensions, usize::MAX).map(drop)?,
-        ModelName::Indrnn => {
+        _ => {
             let bytes = (batch * frames * mels.max(model.hidden) * Element::F32.bytes()) as u64;
             let limit = gpu.summary().max_binding_bytes;
             if bytes > limit {

@@ -50,17 +50,18 @@ impl Network {
         let logits = Map::new(gpu, "logits", &[batch, classes])?;
         let slices = match model.name {
             ModelName::Bbnn => bbnn::slices(gpu, dimensions, most_per_slice)?,
-            ModelName::Indrnn => Slices::one(batch),
+            _ => Slices::one(batch),
         };
         let (to, shape) = match model.name {
             ModelName::Bbnn => (StandardiseTo::Image(slices), [batch, frames, mels]),
-            ModelName::Indrnn => (StandardiseTo::Sequence, [frames, batch, mels]),
+            _ => (StandardiseTo::Sequence, [frames, batch, mels]),
         };
         let input = gpu.tensor("input", Element::F32, &shape)?;
         let standardise = Standardise::new(gpu, &features, to, &input)?;
         let body: Box<dyn Layer> = match model.name {
             ModelName::Bbnn => Box::new(Bbnn::new(gpu, dimensions, &parameters, &input, &logits, slices)?),
             ModelName::Indrnn => Box::new(Indrnn::new(gpu, model, dimensions, &parameters, &input, &logits)?),
+            ModelName::Rnn | ModelName::Lstm | ModelName::Gru => unimplemented!(),
         };
         let loss = SoftmaxCrossEntropy::new(gpu, &logits)?;
         Ok(Self { gpu: gpu.clone(), dimensions, parameters, features, standardise, body, logits, loss })

@@ -1,0 +1,104 @@
+//! From flags, variables and a file to one [`Config`].
+
+mod augment;
+mod features;
+mod model;
+mod train;
+
+pub use augment::AugmentArgs;
+pub use features::FeatureArgs;
+pub use model::ModelArgs;
+pub use train::TrainingArgs;
+
+use super::Global;
+use super::exit::UsageError;
+use crate::config::{Config, ConfigError, DataConfig, ModelName};
+use clap::Args;
+use std::path::Path;
+
+/// Settings of a network, its training and its data.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RecipeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    augment: AugmentArgs,
+    #[command(flatten)]
+    data: SplitArgs,
+}
+
+/// Settings of the data set.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Data")]
+struct SplitArgs {
+    /// Share of the clips to validate on, where the data gives no split [default: 0.15]
+    #[arg(long, env = "MELGRAD_VALID_FRACTION", value_name = "SHARE")]
+    valid_fraction: Option<f64>,
+    /// Share of the clips to test on, where the data gives no split [default: 0.15]
+    #[arg(long, env = "MELGRAD_TEST_FRACTION", value_name = "SHARE")]
+    test_fraction: Option<f64>,
+    /// Clips shorter than this are unusable [default: 0.5]
+    #[arg(long, env = "MELGRAD_MIN_SECONDS", value_name = "SECONDS")]
+    min_seconds: Option<f64>,
+}
+
+impl SplitArgs {
+    fn apply(&self, data: &mut DataConfig) {
+        set(&mut data.valid_fraction, &self.valid_fraction);
+        set(&mut data.test_fraction, &self.test_fraction);
+        set(&mut data.min_seconds, &self.min_seconds);
+    }
+}
+
+impl RecipeArgs {
+    /// The complete, checked configuration.
+    pub fn resolve(&self, global: &Global, features: &FeatureArgs) -> anyhow::Result<Config> {
+        let mut config = match (&global.config, self.model.model) {
+            (Some(path), model) => with_file(path, model, None)?,
+            (None, Some(model)) => Config::new(model),
+            (None, None) => return Err(UsageError(format!("which network? Give --model {}", names())).into()),
+        };
+        features.apply(&mut config.features);
+        self.model.apply(&mut config.model);
+        self.training.apply(&mut config.train);
+        set(&mut config.train.seed, &global.seed);
+        self.augment.apply(&mut config.augment);
+        self.data.apply(&mut config.data);
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+/// `bbnn, indrnn, rnn, lstm or gru`
+fn names() -> String {
+    let [others @ .., last] = ModelName::ALL.map(|name| name.to_string());
+    format!("{} or {last}", others.join(", "))
+}
+
+/// The defaults of `model` (or of the network that the file names, or of `otherwise`) with what the file at `path` says
+/// over them. The file may leave out whatever it likes.
+fn with_file(path: &Path, model: Option<ModelName>, otherwise: Option<ModelName>) -> anyhow::Result<Config> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+    let parse_error = |source: toml::de::Error| ConfigError::Parse { path: path.into(), source: Box::new(source) };
+    let file: toml::Table = toml::from_str(&text).map_err(parse_error)?;
+    let named = Config::named_model(&file).map_err(parse_error)?;
+    let Some(model) = model.or(named).or(otherwise) else {
+        let message = format!("{}: which network? Give --model, or name = .. under [model]", path.display());
+        return Err(UsageError(message).into());
+    };
+    Ok(Config::over_defaults(model, file).map_err(parse_error)?)
+}
+
+fn set<T: Clone>(target: &mut T, value: &Option<T>) {
+    if let Some(value) = value {
+        target.clone_from(value);
+    }
+}
+
+/// `4,1`
+fn pair(text: &str) -> Result<[usize; 2], String> {
+    let numbers: Option<Vec<usize>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| "give two whole numbers, like 4,1".into())
+}
