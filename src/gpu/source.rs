@@ -10,6 +10,7 @@ macro_rules! shaders {
 /// Every file of the folder `shaders`, sorted (a test compares).
 const SHADERS: &[(&str, &str)] = shaders![
     "adam",
+    "add",
     "average_pool",
     "batch_norm",
     "convolution",

@@ -1,6 +1,6 @@
 //! BBNN's block: four branches of pre-activation units over everything before it, appended to it.
 //!
-//! `[1x1 | 1x1 -> 3x3 | 1x1 -> 5x5 | max pool 3x3 same (before batch norm) -> 1x1]`
+//! `[1x1 | 1x1 -> 3x3 | 1x1 -> 5x5 | max pool 3x3 same (before batch norm) -> 1x1]`; the two kernels may be others.
 //!
 //! Dense concatenation only appends, so the map of the network is a list of [`Source`]s: the stem's output, then one per
 //! block. A block reads those before it and owns the one that it appends; statistics and the pooled copy of a source are
@@ -46,14 +46,19 @@ impl Middle {
     }
 }
 
+/// `branch3x3`
+fn branch(kernel: usize) -> String {
+    format!("branch{kernel}x{kernel}")
+}
+
 /// A block: reads sources `0 ..= index`, fills source `index + 1`.
 pub struct Inception {
     mel: usize,
     pool: MaxPool,
     pooled_statistics: ChannelStatistics,
     branch1x1: Unit,
-    branch3x3: [Unit; 2],
-    branch5x5: [Unit; 2],
+    /// One per kernel: 1x1, then the kernel.
+    branches: [[Unit; 2]; 2],
     branch_pool: Unit,
     middle: [Middle; 2],
     statistics: ChannelStatistics,
@@ -65,15 +70,16 @@ impl Inception {
     }
 
     /// Declares block `name` over `inputs` channels, in the order of the checkpoint.
-    pub fn declare(declarations: &mut Declarations, name: &str, mel: usize, inputs: usize, width: usize) {
+    pub fn declare(declarations: &mut Declarations, name: &str, mel: usize, inputs: usize, width: usize, kernels: [usize; 2]) {
         let mut unit = |part: &str, kernel, inputs| {
             Unit::declare(declarations, &format!("{name}.{part}"), Self::shape(mel, kernel, inputs, width))
         };
         unit("branch1x1", 1, inputs);
-        unit("branch3x3.0", 1, inputs);
-        unit("branch3x3.1", 3, width);
-        unit("branch5x5.0", 1, inputs);
-        unit("branch5x5.1", 5, width);
+        for kernel in kernels {
+            let branch = branch(kernel);
+            unit(&format!("{branch}.0"), 1, inputs);
+            unit(&format!("{branch}.1"), kernel, width);
+        }
         unit("branch_pool", 1, inputs);
     }
 
@@ -84,6 +90,7 @@ impl Inception {
         name: &str,
         index: usize,
         blocks: usize,
+        kernels: [usize; 2],
         sources: &[Source],
         statistics: &SourceStatistics,
     ) -> Result<Self, GpuError> {
@@ -96,7 +103,7 @@ impl Inception {
         let own_first = inputs - own.map.value.count;
         let [batch, frames, mel, _] = *output.value.tensor.shape() else { panic!("images have four axes") };
         let shape = [batch, frames, mel, width];
-        let middle = [Middle::new(context, "branch3x3", shape)?, Middle::new(context, "branch5x5", shape)?];
+        let middle = [Middle::new(context, &branch(kernels[0]), shape)?, Middle::new(context, &branch(kernels[1]), shape)?];
         // The transition reads every source and runs backward first, so the blocks add.
         let values = || UnitInput {
             sources: sources[..=index].iter().map(|s| (&s.map, Gradient::Add)).collect(),
@@ -111,9 +118,12 @@ impl Inception {
         let unit = |part: &str, kernel, inputs, input: &UnitInput<'_>, y: &Map| {
             Unit::new(context, parameters, &format!("{name}.{part}"), Self::shape(mel, kernel, inputs, width), input, y)
         };
-        let second = |part: &str, kernel, middle: &Middle, y: &Map| {
+        let two = |kernel: usize, middle: &Middle, y: &Map| {
             let (map, statistics) = of(middle);
-            unit(part, kernel, width, &UnitInput { sources: vec![(&map, Gradient::Write)], statistics: &statistics }, y)
+            let input = UnitInput { sources: vec![(&map, Gradient::Write)], statistics: &statistics };
+            let name = branch(kernel);
+            let first = unit(&format!("{name}.0"), 1, inputs, &values(), &map)?;
+            Ok::<_, GpuError>([first, unit(&format!("{name}.1"), kernel, width, &input, y)?])
         };
         let output_first: usize = inputs;
         Ok(Self {
@@ -129,13 +139,9 @@ impl Inception {
                 scratch,
             )?,
             branch1x1: unit("branch1x1", 1, inputs, &values(), &output.part(0, width))?,
-            branch3x3: [
-                unit("branch3x3.0", 1, inputs, &values(), &middle[0].map)?,
-                second("branch3x3.1", 3, &middle[0], &output.part(width, width))?,
-            ],
-            branch5x5: [
-                unit("branch5x5.0", 1, inputs, &values(), &middle[1].map)?,
-                second("branch5x5.1", 5, &middle[1], &output.part(2 * width, width))?,
+            branches: [
+                two(kernels[0], &middle[0], &output.part(width, width))?,
+                two(kernels[1], &middle[1], &output.part(2 * width, width))?,
             ],
             branch_pool: unit("branch_pool", 1, inputs, &pooled_input, &output.part(3 * width, width))?,
             statistics: ChannelStatistics::new(gpu, &output.value, *slices, &statistics.values, output_first, EPSILON, scratch)?,
@@ -152,7 +158,7 @@ impl Inception {
             self.pooled_statistics.compute(pass, size.batch, rows);
         }
         self.branch1x1.forward(pass, size, mode);
-        for (branch, middle) in [&self.branch3x3, &self.branch5x5].into_iter().zip(&self.middle) {
+        for (branch, middle) in self.branches.iter().zip(&self.middle) {
             branch[0].forward(pass, size, mode);
             if training {
                 middle.statistics.compute(pass, size.batch, rows);
@@ -168,7 +174,7 @@ impl Inception {
     /// Adds to the gradients of the sources read; that of the block's own source must be complete.
     pub fn backward(&self, pass: &mut Pass<'_>, size: Size) {
         self.branch_pool.backward(pass, size);
-        for branch in [&self.branch5x5, &self.branch3x3] {
+        for branch in self.branches.iter().rev() {
             branch[1].backward(pass, size);
             branch[0].backward(pass, size);
         }

@@ -1,5 +1,6 @@
 //! Feature maps: images (batch, time, mel, channel), parts of their channels, and slices of their batch.
 
+use super::Parameters;
 use crate::gpu::{Element, Gpu, GpuError, Tensor};
 use std::ops::Range;
 
@@ -147,4 +148,26 @@ pub struct ImageContext {
     pub scratch: Tensor,
     /// Room for the gradient at the activation of one unit's input: (batch, time, mel, most channels of one source).
     pub activation_grad: Tensor,
+}
+
+/// What the layers of one recurrent network share.
+#[derive(Clone, Copy)]
+pub struct SequenceContext<'a> {
+    /// The device.
+    pub gpu: &'a Gpu,
+    /// The network's parameters.
+    pub parameters: &'a Parameters,
+    /// Room for partial sums of reductions; each is used up before the next begins.
+    pub scratch: &'a Tensor,
+    /// Most frames of a sequence.
+    pub frames: usize,
+    /// Most sequences of a batch.
+    pub batch: usize,
+}
+
+impl SequenceContext<'_> {
+    /// Allocates (frames, batch, channels) and its gradient.
+    pub fn map(&self, label: &str, channels: usize) -> Result<Map, GpuError> {
+        Map::new(self.gpu, label, &[self.frames, self.batch, channels])
+    }
 }

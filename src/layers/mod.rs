@@ -8,40 +8,52 @@
 //! A gradient with one reader is written; with several, the later ones add: decided when the network is built
 //! ([`Gradient`]).
 
+mod add;
 mod average_pool;
 mod batch_norm;
 mod convolution;
 mod decision;
+mod dense_block;
 mod global_average_pool;
 mod inception;
 mod indrnn;
 mod indrnn_block;
+mod indrnn_unit;
 mod last_step;
 mod linear;
 mod map;
 mod max_pool;
 mod parameters;
 mod relu;
+mod residual_block;
+mod sequence_head;
+mod sequence_norm;
 mod softmax_cross_entropy;
 mod standardise;
 mod stem;
 mod transition;
 mod unit;
 
+pub use add::Add;
 pub use average_pool::AveragePool;
 pub use batch_norm::{BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Normalise};
 pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant};
 pub use decision::Decision;
+pub use dense_block::DenseBlock;
 pub use global_average_pool::GlobalAveragePool;
 pub use inception::{Inception, Source, SourceStatistics};
 pub use indrnn::IndrnnRecurrence;
-pub use indrnn_block::IndrnnBlock;
+pub use indrnn_block::{IndrnnBlock, NormPlace, RecurrentWeights};
+pub use indrnn_unit::{IndrnnActivation, IndrnnUnit, UnitSource};
 pub use last_step::LastStep;
 pub use linear::{Linear, LinearShape};
-pub use map::{Channels, ImageContext, Map, Slices};
+pub use map::{Channels, ImageContext, Map, SequenceContext, Slices};
 pub use max_pool::{MaxPool, PoolShape};
 pub use parameters::{Declarations, FileLayout, Initial, Param, ParameterSpec, Parameters, StatisticSpec};
 pub use relu::Relu;
+pub use residual_block::ResidualBlock;
+pub use sequence_head::{Readout, SequenceHead};
+pub use sequence_norm::SequenceNorm;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use standardise::{Standardise, StandardiseTo};
 pub use stem::Stem;

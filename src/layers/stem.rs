@@ -1,4 +1,4 @@
-//! BBNN's first layer: convolution, batch norm, ReLU, max pooling along time.
+//! BBNN's first layer: convolution, batch norm, ReLU, max pooling (published: along time).
 
 use super::inception::{Source, SourceStatistics};
 use super::unit::{EPSILON, MOMENTUM};
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::gpu::{Element, GpuError, Pass};
 
-/// (batch, time, mel, 1) to (batch, time / pool, mel, width).
+/// (batch, time, mel, 1) to (batch, time / pool, mel / pool, width).
 pub struct Stem {
     mel: usize,
     convolution: Convolution,
@@ -17,7 +17,7 @@ pub struct Stem {
     normalise: Normalise,
     pool: MaxPool,
     norm_backward: BatchNormBackward,
-    pool_frames: usize,
+    pool_shape: PoolShape,
     output_statistics: ChannelStatistics,
 }
 
@@ -26,23 +26,18 @@ impl Stem {
         ConvolutionShape { kernel: [3, 3], inputs: 1, outputs: width, mel }
     }
 
-    /// Pooling along time.
-    pub fn pool(frames: usize) -> PoolShape {
-        PoolShape::valid([frames, 1])
-    }
-
     /// Declares `stem.conv` and `stem.bn`.
     pub fn declare(declarations: &mut Declarations, mel: usize, width: usize) {
         Self::shape(mel, width).declare(declarations, "stem.conv");
         BatchNorm::declare(declarations, "stem.bn", width);
     }
 
-    /// Prepares the kernels from `x` (batch, time, mel, 1) to the first source (batch, windows, mel, width) and its
+    /// Prepares the kernels from `x` (batch, time, mel, 1) to the first source (batch, time, mel, width) and its
     /// statistics; the source's gradient comes back.
     pub fn new(
         context: &ImageContext,
         parameters: &Parameters,
-        pool_frames: usize,
+        pool: PoolShape,
         x: &Channels,
         output: &Source,
         source_statistics: &SourceStatistics,
@@ -81,11 +76,11 @@ impl Stem {
             convolution: Convolution::new(gpu, Self::shape(mel, width), *slices, &tensors)?,
             statistics: ChannelStatistics::new(gpu, &convolved.value, *slices, &statistics, 0, EPSILON, scratch)?,
             normalise: Normalise::new(gpu, &norm, &convolved.value, &activated.value, true, *slices)?,
-            pool: MaxPool::new(gpu, Self::pool(pool_frames), *slices, &activated, y, Gradient::Write)?,
+            pool: MaxPool::new(gpu, pool, *slices, &activated, y, Gradient::Write)?,
             norm_backward: BatchNormBackward::new(gpu, &norm, *slices, &gradients, scratch)?,
             output_statistics: ChannelStatistics::new(gpu, &y.value, *slices, &source_statistics.values, 0, EPSILON, scratch)?,
             norm,
-            pool_frames,
+            pool_shape: pool,
         })
     }
 }
@@ -101,8 +96,8 @@ impl Layer for Stem {
         self.normalise.forward(pass, size.batch, rows);
         self.pool.forward(pass, size.batch, size.frames);
         if mode != Mode::Evaluate {
-            let windows = Self::pool(self.pool_frames).windows(0, size.frames);
-            self.output_statistics.compute(pass, size.batch, windows * self.mel);
+            let rows = self.pool_shape.windows(0, size.frames) * self.pool_shape.windows(1, self.mel);
+            self.output_statistics.compute(pass, size.batch, rows);
         }
     }
 

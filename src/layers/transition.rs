@@ -7,7 +7,7 @@ use super::{
 };
 use crate::gpu::{GpuError, Pass, Tensor};
 
-/// (batch, time, mel, all channels) to (batch, time / 2, mel / 2, width).
+/// (batch, time, mel, all channels) to (batch, time / pool, mel / pool, width).
 pub struct Transition {
     unit: Unit,
     pool: AveragePool,
@@ -18,22 +18,18 @@ impl Transition {
         ConvolutionShape { kernel: [1, 1], inputs, outputs: width, mel }
     }
 
-    /// Its pooling.
-    pub fn pool() -> PoolShape {
-        PoolShape::valid([2, 2])
-    }
-
     /// Declares `transition.bn` and `transition.conv`.
     pub fn declare(declarations: &mut Declarations, mel: usize, inputs: usize, width: usize) {
         Unit::declare(declarations, "transition", Self::shape(mel, inputs, width));
     }
 
-    /// Prepares the kernels from all sources to `y` (batch, time / 2, mel / 2, width); writes the sources' gradients.
+    /// Prepares the kernels from all sources to `y`, which `pool` windows of them fill; writes the sources' gradients.
     pub fn new(
         context: &ImageContext,
         parameters: &Parameters,
         sources: &[Source],
         statistics: &Tensor,
+        pool: PoolShape,
         y: &Map,
     ) -> Result<Self, GpuError> {
         let inputs: usize = sources.iter().map(|s| s.map.value.count).sum();
@@ -43,7 +39,7 @@ impl Transition {
         let input = UnitInput { sources: sources.iter().map(|s| (&s.map, Gradient::Write)).collect(), statistics };
         Ok(Self {
             unit: Unit::new(context, parameters, "transition", Self::shape(mel, inputs, width), &input, &convolved)?,
-            pool: AveragePool::new(&context.gpu, Self::pool().kernel, context.slices, &convolved, y)?,
+            pool: AveragePool::new(&context.gpu, pool.kernel, context.slices, &convolved, y)?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The Bottom-up Broadcast Neural Network (Liu et al., arXiv 1901.08928).
+//! The Bottom-up Broadcast Neural Network (Liu et al., arXiv 1901.08928), with its published sizes:
 //!
 //! ```text
 //! stem        conv 3x3 1 -> 32, BN, ReLU, max pool 4x1          (time, mel, 1)     -> (time/4, mel, 32)
@@ -8,50 +8,101 @@
 //! ```
 
 use super::{Dimensions, ModelError};
-use crate::config::ModelName;
+use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, Layer, LinearShape, Map, Mode, Parameters, Size,
-    Slices, Source, SourceStatistics, Stem, Transition,
+    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, Layer, LinearShape, Map, Mode, Parameters,
+    PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
 };
 
-/// Filters of every convolution.
-const WIDTH: usize = 32;
-/// Inception blocks.
-const BLOCKS: usize = 3;
-/// Frames that the stem's pooling joins.
-const STEM_POOL: usize = 4;
+/// What the sizes of a network follow from.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    mels: usize,
+    /// Filters of every convolution.
+    width: usize,
+    /// Inception blocks.
+    blocks: usize,
+    /// Sides of the two kernels of a block.
+    kernels: [usize; 2],
+    /// After the stem.
+    pool: PoolShape,
+    /// After the transition's convolution.
+    transition: PoolShape,
+}
 
-/// Channels that block `index` reads; of index `BLOCKS`, those of the whole map.
-fn inputs(index: usize) -> usize {
-    WIDTH + 4 * WIDTH * index
+impl Plan {
+    fn new(model: &ModelConfig, mels: usize) -> Self {
+        let ModelConfig { width, blocks, kernels, pool, transition_pool, .. } = *model;
+        let (pool, transition) = (PoolShape::valid(pool), PoolShape::valid(transition_pool));
+        Self { mels, width, blocks, kernels, pool, transition }
+    }
+
+    /// Channels that block `index` reads; of index `blocks`, those of the whole map.
+    fn inputs(&self, index: usize) -> usize {
+        self.width + 4 * self.width * index
+    }
+
+    /// Frames and bands of the map that the blocks extend.
+    fn map(&self, frames: usize) -> [usize; 2] {
+        [self.pool.windows(0, frames), self.pool.windows(1, self.mels)]
+    }
+
+    /// Frames and bands that the decision sees.
+    fn head(&self, frames: usize) -> [usize; 2] {
+        let [frames, mel] = self.map(frames);
+        [self.transition.windows(0, frames), self.transition.windows(1, mel)]
+    }
+
+    /// Floats for the largest reduction over a batch.
+    fn scratch(&self, batch: usize, frames: usize, classes: usize, slices: Slices) -> usize {
+        let Self { width, mels, kernels, .. } = *self;
+        let [map_frames, map_mel] = self.map(frames);
+        let kernel = |side: usize, inputs: usize| {
+            ConvolutionShape { kernel: [side, side], inputs, outputs: width, mel: map_mel }.scratch(slices)
+        };
+        let statistics = |rows: usize, channels: usize| 2 * channels * (batch * rows / 512 + batch + 1);
+        let sizes = [
+            kernel(3, 1),
+            kernel(kernels[0], width),
+            kernel(kernels[1], width),
+            kernel(1, 4 * width),
+            statistics(frames * mels, width),
+            statistics(map_frames * map_mel, 4 * width),
+            LinearShape { inputs: width, outputs: classes }.scratch(),
+        ];
+        sizes.into_iter().max().unwrap_or(0)
+    }
 }
 
 /// Names and shapes.
-pub(super) fn declare(dimensions: Dimensions) -> Result<Declarations, ModelError> {
+pub(super) fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Declarations, ModelError> {
     let mut declarations = Declarations::default();
-    let mel = dimensions.mels;
-    for (axis, given, factor) in [("frames", dimensions.frames, 2 * STEM_POOL), ("mel bands", mel, 2)] {
+    let plan = Plan::new(model, dimensions.mels);
+    for (axis, given, place) in [("frames", dimensions.frames, 0), ("mel bands", dimensions.mels, 1)] {
+        let factor = plan.pool.kernel[place] * plan.transition.kernel[place];
         if given < factor {
             return Err(ModelError::TooSmall { model: ModelName::Bbnn, axis, given, factor });
         }
     }
-    Stem::declare(&mut declarations, mel, WIDTH);
-    for block in 0..BLOCKS {
-        Inception::declare(&mut declarations, &format!("blocks.{block}"), mel, inputs(block), WIDTH);
+    let mel = plan.map(dimensions.frames)[1];
+    Stem::declare(&mut declarations, plan.mels, plan.width);
+    for block in 0..plan.blocks {
+        Inception::declare(&mut declarations, &format!("blocks.{block}"), mel, plan.inputs(block), plan.width, plan.kernels);
     }
-    Transition::declare(&mut declarations, mel, inputs(BLOCKS), WIDTH);
-    Decision::declare(&mut declarations, WIDTH, dimensions.classes);
+    Transition::declare(&mut declarations, mel, plan.inputs(plan.blocks), plan.width);
+    Decision::declare(&mut declarations, plan.width, dimensions.classes);
     Ok(declarations)
 }
 
 /// How a batch is cut on this adapter, into at most `most` samples at a time.
-pub(super) fn slices(gpu: &Gpu, dimensions: Dimensions, most: usize) -> Result<Slices, GpuError> {
+pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, most: usize) -> Result<Slices, GpuError> {
     let Dimensions { batch, frames, mels, .. } = dimensions;
-    let windows = Stem::pool(STEM_POOL).windows(0, frames);
-    let pool = Transition::pool();
-    let head = pool.windows(0, windows) * pool.windows(1, mels) * WIDTH;
-    let elements = [frames * mels, frames * mels * WIDTH, windows * mels * WIDTH, windows * mels * 4 * WIDTH, head];
+    let plan = Plan::new(model, mels);
+    let positions = |[frames, mel]: [usize; 2]| frames * mel;
+    let (map, head) = (positions(plan.map(frames)), positions(plan.head(frames)));
+    let width = plan.width;
+    let elements = [frames * mels, frames * mels * width, map * width, map * 4 * width, head * width];
     let bytes = elements.map(|elements| elements * Element::F32.bytes());
     let largest = bytes.into_iter().max().unwrap_or(0);
     Slices::new(gpu, batch, largest)?.at_most(most).aligned(gpu, &bytes)
@@ -59,6 +110,7 @@ pub(super) fn slices(gpu: &Gpu, dimensions: Dimensions, most: usize) -> Result<S
 
 /// All layers of the network.
 pub(super) struct Bbnn {
+    plan: Plan,
     stem: Stem,
     blocks: Vec<Inception>,
     transition: Transition,
@@ -69,59 +121,58 @@ impl Bbnn {
     /// Prepares every kernel from `x` (batch, frames, mel) to `logits`.
     pub(super) fn new(
         gpu: &Gpu,
+        model: &ModelConfig,
         dimensions: Dimensions,
         parameters: &Parameters,
         x: &Tensor,
         logits: &Map,
         slices: Slices,
     ) -> Result<Self, GpuError> {
-        let Dimensions { batch, frames, mels, .. } = dimensions;
-        let windows = Stem::pool(STEM_POOL).windows(0, frames);
-        let kernel =
-            |k: usize, inputs: usize| ConvolutionShape { kernel: [k, k], inputs, outputs: WIDTH, mel: mels }.scratch(slices);
-        let most =
-            [kernel(3, WIDTH), kernel(5, WIDTH), kernel(1, 4 * WIDTH), 2 * WIDTH * (batch * frames * mels / 512 + batch + 1)];
-        let classifier = LinearShape { inputs: WIDTH, outputs: dimensions.classes }.scratch();
-        let scratch_elements =
-            most.into_iter().max().unwrap_or(0).max(classifier).max(8 * WIDTH * (batch * windows * mels / 512 + batch + 1));
+        let Dimensions { batch, frames, mels, classes } = dimensions;
+        let plan = Plan::new(model, mels);
+        let Plan { width, blocks: count, .. } = plan;
+        let [map_frames, map_mel] = plan.map(frames);
         let context = ImageContext {
             gpu: gpu.clone(),
             slices,
-            scratch: gpu.tensor("partial sums", Element::F32, &[scratch_elements])?,
-            activation_grad: gpu.tensor("activation gradient", Element::F32, &[batch * windows * mels * 4 * WIDTH])?,
+            scratch: gpu.tensor("partial sums", Element::F32, &[plan.scratch(batch, frames, classes, slices)])?,
+            activation_grad: gpu.tensor("activation gradient", Element::F32, &[batch * map_frames * map_mel * 4 * width])?,
         };
-        let sources = (0..=BLOCKS)
+        let sources = (0..=count)
             .map(|i| {
-                let shape = [batch, windows, mels, if i == 0 { WIDTH } else { 4 * WIDTH }];
-                let pooled = if i < BLOCKS { Some(Map::image(gpu, "pooled map", shape)?) } else { None };
+                let shape = [batch, map_frames, map_mel, if i == 0 { width } else { 4 * width }];
+                let pooled = if i < count { Some(Map::image(gpu, "pooled map", shape)?) } else { None };
                 Ok(Source { map: Map::image(gpu, "map", shape)?, pooled })
             })
             .collect::<Result<Vec<_>, GpuError>>()?;
         let statistics = SourceStatistics {
-            values: gpu.tensor("map statistics", Element::F32, &[inputs(BLOCKS), 2])?,
-            pooled: gpu.tensor("pooled statistics", Element::F32, &[inputs(BLOCKS - 1), 2])?,
+            values: gpu.tensor("map statistics", Element::F32, &[plan.inputs(count), 2])?,
+            pooled: gpu.tensor("pooled statistics", Element::F32, &[plan.inputs(count - 1), 2])?,
         };
         let x = Channels::whole(&x.view(0, &[batch, frames, mels, 1]));
-        let pool = Transition::pool();
-        let head = Map::image(gpu, "transition", [batch, pool.windows(0, windows), pool.windows(1, mels), WIDTH])?;
-        let block = |i: usize| Inception::new(&context, parameters, &format!("blocks.{i}"), i, BLOCKS, &sources, &statistics);
+        let [head_frames, head_mel] = plan.head(frames);
+        let head = Map::image(gpu, "transition", [batch, head_frames, head_mel, width])?;
+        let block = |i: usize| {
+            Inception::new(&context, parameters, &format!("blocks.{i}"), i, count, plan.kernels, &sources, &statistics)
+        };
         Ok(Self {
-            stem: Stem::new(&context, parameters, STEM_POOL, &x, &sources[0], &statistics)?,
-            blocks: (0..BLOCKS).map(block).collect::<Result<_, _>>()?,
-            transition: Transition::new(&context, parameters, &sources, &statistics.values, &head)?,
+            stem: Stem::new(&context, parameters, plan.pool, &x, &sources[0], &statistics)?,
+            blocks: (0..count).map(block).collect::<Result<_, _>>()?,
+            transition: Transition::new(&context, parameters, &sources, &statistics.values, plan.transition, &head)?,
             decision: Decision::new(&context, parameters, &head, logits)?,
+            plan,
         })
     }
 
-    fn sizes(size: Size) -> [Size; 2] {
-        let windows = Stem::pool(STEM_POOL).windows(0, size.frames);
-        [Size { frames: windows, ..size }, Size { frames: Transition::pool().windows(0, windows), ..size }]
+    fn sizes(&self, size: Size) -> [Size; 2] {
+        let [[map, _], [head, _]] = [self.plan.map(size.frames), self.plan.head(size.frames)];
+        [Size { frames: map, ..size }, Size { frames: head, ..size }]
     }
 }
 
 impl Layer for Bbnn {
     fn forward(&self, pass: &mut Pass<'_>, size: Size, mode: Mode) {
-        let [map, head] = Self::sizes(size);
+        let [map, head] = self.sizes(size);
         self.stem.forward(pass, size, mode);
         for block in &self.blocks {
             block.forward(pass, map, mode);
@@ -131,7 +182,7 @@ impl Layer for Bbnn {
     }
 
     fn backward(&self, pass: &mut Pass<'_>, size: Size) {
-        let [map, head] = Self::sizes(size);
+        let [map, head] = self.sizes(size);
         self.decision.backward(pass, head);
         self.transition.backward(pass, map);
         for block in self.blocks.iter().rev() {

@@ -4,6 +4,7 @@ mod bbnn;
 mod indrnn;
 mod initialise;
 mod network;
+mod sequence;
 
 pub use network::{BuildError, Network};
 
@@ -28,7 +29,7 @@ pub struct Dimensions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// Pooling leaves nothing of the input.
-    #[error("{model} pools {axis} {factor}-fold and cannot take {given}: use at least {factor} {axis}")]
+    #[error("{model} pools {axis} {factor}-fold and cannot take {given}: use at least {factor} {axis}, or pool less")]
     TooSmall {
         /// The network.
         model: ModelName,
@@ -53,7 +54,7 @@ pub fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Declaratio
         return Err(ModelError::TooFewClasses { classes: dimensions.classes });
     }
     match model.name {
-        ModelName::Bbnn => bbnn::declare(dimensions),
+        ModelName::Bbnn => bbnn::declare(model, dimensions),
         ModelName::Indrnn => Ok(indrnn::declare(model, dimensions)),
         ModelName::Rnn | ModelName::Lstm | ModelName::Gru => unimplemented!(),
     }
@@ -64,9 +65,9 @@ pub fn check(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions) -> Result<(
     declare(model, dimensions)?;
     let Dimensions { batch, frames, mels, .. } = dimensions;
     match model.name {
-        ModelName::Bbnn => bbnn::slices(gpu, dimensions, usize::MAX).map(drop)?,
+        ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, usize::MAX).map(drop)?,
         _ => {
-            let bytes = (batch * frames * mels.max(model.hidden) * Element::F32.bytes()) as u64;
+            let bytes = (batch * frames * indrnn::widest(model, mels) * Element::F32.bytes()) as u64;
             let limit = gpu.summary().max_binding_bytes;
             if bytes > limit {
                 return Err(GpuError::TooLarge { label: "a batch of sequences".into(), bytes, limit }.into());

@@ -1,8 +1,7 @@
 //! A network on a GPU: input, body, loss, and its numbers by name.
 
 use super::bbnn::{self, Bbnn};
-use super::indrnn::Indrnn;
-use super::{Dimensions, ModelError, declare, initialise};
+use super::{Dimensions, ModelError, declare, indrnn, initialise};
 use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{Layer, Map, Mode, Parameters, Size, Slices, SoftmaxCrossEntropy, Standardise, StandardiseTo};
@@ -49,7 +48,7 @@ impl Network {
         let features = gpu.tensor("features", Element::F32, &[batch, frames, mels])?;
         let logits = Map::new(gpu, "logits", &[batch, classes])?;
         let slices = match model.name {
-            ModelName::Bbnn => bbnn::slices(gpu, dimensions, most_per_slice)?,
+            ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, most_per_slice)?,
             _ => Slices::one(batch),
         };
         let (to, shape) = match model.name {
@@ -59,8 +58,8 @@ impl Network {
         let input = gpu.tensor("input", Element::F32, &shape)?;
         let standardise = Standardise::new(gpu, &features, to, &input)?;
         let body: Box<dyn Layer> = match model.name {
-            ModelName::Bbnn => Box::new(Bbnn::new(gpu, dimensions, &parameters, &input, &logits, slices)?),
-            ModelName::Indrnn => Box::new(Indrnn::new(gpu, model, dimensions, &parameters, &input, &logits)?),
+            ModelName::Bbnn => Box::new(Bbnn::new(gpu, model, dimensions, &parameters, &input, &logits, slices)?),
+            ModelName::Indrnn => Box::new(indrnn::build(gpu, model, dimensions, &parameters, &input, &logits)?),
             ModelName::Rnn | ModelName::Lstm | ModelName::Gru => unimplemented!(),
         };
         let loss = SoftmaxCrossEntropy::new(gpu, &logits)?;

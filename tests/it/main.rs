@@ -11,6 +11,7 @@ mod kernels;
 mod metrics;
 mod networks;
 mod permute;
+mod pytorch_runs;
 mod reference;
 mod reference_pytorch;
 mod report;

@@ -1,6 +1,6 @@
 //! Whole networks against their twins in PyTorch: `fixtures/networks/make.py` says how the numbers were made.
 
-use melgrad::config::{ModelConfig, ModelName, Readout};
+use melgrad::config::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Readout, Stack};
 use melgrad::gpu::{Gpu, GpuOptions, Pass};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
@@ -17,56 +17,88 @@ const TOLERANCE: f64 = 1e-4;
 
 struct Case {
     file: &'static str,
+    /// What `make.py` wrote, compiled in: this binary may be carried to a machine that has nothing else.
+    fixture: &'static [u8],
     model: ModelConfig,
     dimensions: Dimensions,
 }
 
-fn cases() -> Vec<Case> {
-    let indrnn = |file, layers, readout| Case {
-        file,
-        model: ModelConfig { hidden: 13, layers, gamma: 2.0, readout, ..ModelConfig::new(ModelName::Indrnn) },
-        dimensions: Dimensions { batch: 4, frames: 11, mels: 7, classes: 5 },
-    };
-    vec![
+macro_rules! case {
+    ($file:literal, $model:expr, $dimensions:expr) => {
         Case {
-            file: "bbnn",
-            model: ModelConfig::new(ModelName::Bbnn),
-            dimensions: Dimensions { batch: 3, frames: 24, mels: 8, classes: 3 },
-        },
-        indrnn("indrnn_last", 3, Readout::Last),
-        indrnn("indrnn_mean", 2, Readout::Mean),
+            file: $file,
+            fixture: include_bytes!(concat!("../fixtures/networks/", $file, ".safetensors")),
+            model: $model,
+            dimensions: $dimensions,
+        }
+    };
+}
+
+fn cases() -> Vec<Case> {
+    let new = ModelConfig::new;
+    let small = Dimensions { batch: 4, frames: 11, mels: 7, classes: 5 };
+    let of = |name, layers| ModelConfig { hidden: 13, layers, ..new(name) };
+    let indrnn = |layers| of(ModelName::Indrnn, layers);
+    let place = |batch_norm| ModelConfig { batch_norm, ..indrnn(2) };
+    let bbnn = |batch, frames, mels| Dimensions { batch, frames, mels, classes: 3 };
+    let narrow =
+        ModelConfig { width: 4, blocks: 2, kernels: [3, 7], pool: [2, 2], transition_pool: [3, 1], ..new(ModelName::Bbnn) };
+    let dense = ModelConfig { stack: Stack::Dense, growth: 3, dense_blocks: vec![2, 1], ..new(ModelName::Indrnn) };
+    let relu = ModelConfig { nonlinearity: Nonlinearity::Relu, readout: Readout::Mean, ..of(ModelName::Rnn, 2) };
+    vec![
+        case!("bbnn", new(ModelName::Bbnn), bbnn(3, 24, 8)),
+        case!("bbnn_small", narrow, bbnn(3, 20, 9)),
+        case!("indrnn_last", indrnn(3), small),
+        case!("indrnn_mean", ModelConfig { readout: Readout::Mean, ..indrnn(2) }, small),
+        case!("indrnn_before", place(BatchNormPlace::Before), small),
+        case!("indrnn_input", place(BatchNormPlace::Input), small),
+        case!("indrnn_none", place(BatchNormPlace::None), small),
+        case!("indrnn_residual", ModelConfig { stack: Stack::Residual, ..indrnn(4) }, small),
+        case!("indrnn_dense", dense, small),
+        case!("rnn_tanh", of(ModelName::Rnn, 3), small),
+        case!("rnn_relu", relu, small),
+        case!("lstm", of(ModelName::Lstm, 3), small),
+        case!("gru", of(ModelName::Gru, 3), small),
     ]
 }
 
-fn fixture(file: &str) -> BTreeMap<String, NamedTensor> {
-    // Compiled in: this binary may be carried to a machine that has nothing else.
-    let bytes: &[u8] = match file {
-        "bbnn" => include_bytes!("../fixtures/networks/bbnn.safetensors"),
-        "indrnn_last" => include_bytes!("../fixtures/networks/indrnn_last.safetensors"),
-        "indrnn_mean" => include_bytes!("../fixtures/networks/indrnn_mean.safetensors"),
-        _ => panic!("there is no fixture {file}"),
-    };
-    let tensors = named_tensor::decode(Path::new(file), bytes).unwrap();
-    tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect()
+impl Case {
+    fn expected(&self) -> BTreeMap<String, NamedTensor> {
+        let tensors = named_tensor::decode(Path::new(self.file), self.fixture).unwrap();
+        tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect()
+    }
+
+    /// The network with the weights of `fill` in `make.py`.
+    fn network(&self, gpu: &Gpu, most_per_slice: usize) -> Network {
+        let network = Network::with_slices(gpu, &self.model, self.dimensions, most_per_slice).unwrap();
+        let mels = self.dimensions.mels;
+        if self.model.standardises_input() {
+            network.set_standardisation(&vec![-32.0; mels], &vec![8.0; mels]);
+        }
+        fill(&network);
+        network
+    }
 }
 
-/// The weights of `fill` in `make.py`, in file layout.
 fn fill(network: &Network) {
     let declarations = network.parameters().declarations();
-    let mut tensors = Vec::new();
-    for (n, (name, shape)) in weights::expected(declarations, 0, false).into_iter().enumerate() {
+    let mut names: Vec<&str> = declarations.parameters.iter().map(|p| p.name.as_str()).collect();
+    names.sort_unstable();
+    let tensor = |(name, shape): (String, Vec<usize>)| {
         let count = shape.iter().product();
-        let (base, scale) = match n < declarations.parameters.len() {
-            _ if name.ends_with("running_mean") => (0.0, 0.0),
-            _ if name.ends_with("running_var") => (1.0, 0.0),
-            _ if name.ends_with("recurrent.weight") => (0.0, 1.0),
-            _ if shape.len() == 4 && shape[1..].iter().product::<usize>() > 100 => (0.0, 0.125),
-            _ if name.ends_with("bn.weight") => (1.0, 0.25),
-            _ => (0.0, 0.25),
+        let seed = names.iter().position(|known| *known == name).map_or(0, |place| place as u64 + 1);
+        let (base, scale) = match () {
+            () if name.ends_with("running_mean") => (0.0, 0.0),
+            () if name.ends_with("running_var") => (1.0, 0.0),
+            () if name.ends_with("recurrent.weight") => (0.0, 1.0),
+            () if shape.len() > 1 && shape[1..].iter().product::<usize>() > 100 => (0.0, 0.125),
+            () if name.contains("bn.weight") => (1.0, 0.25),
+            () => (0.0, 0.25),
         };
-        let data = Noise::new(n as u64 + 1).numbers(count).into_iter().map(|v| (base + scale * v) as f32).collect();
-        tensors.push(NamedTensor { name, shape, data });
-    }
+        let data = Noise::new(seed).numbers(count).into_iter().map(|v| (base + scale * v) as f32).collect();
+        NamedTensor { name, shape, data }
+    };
+    let tensors: Vec<NamedTensor> = weights::expected(declarations, 0, false).into_iter().map(tensor).collect();
     weights::import(network, &tensors);
 }
 
@@ -102,10 +134,11 @@ fn logits_loss_every_gradient_and_running_statistics_agree_with_pytorch() {
     for checks in [false, true] {
         let gpu = gpu(checks);
         for case in cases() {
-            for most_per_slice in [usize::MAX, 2] {
-                let expected = fixture(case.file);
-                let network = Network::with_slices(&gpu, &case.model, case.dimensions, most_per_slice).unwrap();
-                fill(&network);
+            // Only images are cut into slices.
+            let slices: &[usize] = if case.model.name == ModelName::Bbnn { &[usize::MAX, 2] } else { &[usize::MAX] };
+            for &most_per_slice in slices {
+                let expected = case.expected();
+                let network = case.network(&gpu, most_per_slice);
                 let size = upload(&network);
                 let mut pass = Pass::new(&gpu);
                 network.forward(&mut pass, size, Mode::Train);
@@ -148,9 +181,8 @@ fn logits_loss_every_gradient_and_running_statistics_agree_with_pytorch() {
 fn ten_steps_of_adam_follow_pytorch() {
     let gpu = gpu(false);
     for case in cases() {
-        let expected = fixture(case.file);
-        let network = Network::new(&gpu, &case.model, case.dimensions).unwrap();
-        fill(&network);
+        let expected = case.expected();
+        let network = case.network(&gpu, usize::MAX);
         let size = upload(&network);
         let adam = Adam::new(&gpu, network.parameters(), AdamSettings::default()).unwrap();
         let mut losses = Vec::new();
