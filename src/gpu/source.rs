@@ -17,6 +17,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "global_average_pool",
     "gradient_clip",
     "indrnn",
+    "indrnn_scan",
     "last_step",
     "max_pool",
     "reduce",

@@ -16,6 +16,7 @@ mod global_average_pool;
 mod inception;
 mod indrnn;
 mod indrnn_block;
+mod indrnn_scan;
 mod last_step;
 mod linear;
 mod map;
@@ -34,7 +35,7 @@ pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors, Convolu
 pub use decision::Decision;
 pub use global_average_pool::GlobalAveragePool;
 pub use inception::{Inception, Source, SourceStatistics};
-pub use indrnn::IndrnnRecurrence;
+pub use indrnn::{IndrnnPath, IndrnnRecurrence};
 pub use indrnn_block::IndrnnBlock;
 pub use last_step::LastStep;
 pub use linear::{Linear, LinearShape};

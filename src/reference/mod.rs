@@ -18,6 +18,7 @@ pub mod finite_difference;
 pub mod global_average_pool;
 pub mod gradient_clip;
 pub mod indrnn;
+pub mod indrnn_scan;
 pub mod linear;
 pub mod max_pool;
 pub mod noise;

@@ -4,7 +4,7 @@ use super::{
     Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{ConvolutionVariant, Gradient, PoolShape, Size};
+use crate::layers::{ConvolutionVariant, Gradient, IndrnnPath, PoolShape, Size};
 use crate::optim::AdamSettings;
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 12] = [
+const FAMILIES: [(&str, Check); 13] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -63,10 +63,8 @@ const FAMILIES: [(&str, Check); 12] = [
     ("relu", |gpu| elementwise::check_relu(gpu, ELEMENTS)),
     ("last_step", |gpu| elementwise::check_last_step(gpu, ELEMENTS)),
     ("standardise", |gpu| elementwise::check_standardise(gpu, ELEMENTS)),
-    ("indrnn", |gpu| {
-        let (size, capacity) = (Size { batch: 3, frames: 64 }, Size { batch: 5, frames: 70 });
-        indrnn::check(gpu, indrnn::Case { size, capacity, hidden: 33, weights: indrnn::Weights::Mixed })
-    }),
+    ("indrnn", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Sequential))),
+    ("indrnn_scan", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Scan))),
     ("softmax_cross_entropy", |gpu| {
         let case = softmax_cross_entropy::Case { batch: 70, capacity: 100, classes: 10, magnitude: 40.0, broken: Some(f32::NAN) };
         softmax_cross_entropy::check(gpu, case)
@@ -76,6 +74,11 @@ const FAMILIES: [(&str, Check); 12] = [
         adam::check(gpu, adam::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
     }),
 ];
+
+fn recurrence(path: IndrnnPath) -> indrnn::Case {
+    let capacity = Size { batch: 5, frames: 70 };
+    indrnn::Case { capacity, path, ..indrnn::Case::new(64, 3, 33, indrnn::Weights::Mixed) }
+}
 
 /// Tries every kernel family on `gpu`; one that fails does not keep the others from being tried.
 pub fn run(gpu: &Gpu) -> Vec<Outcome> {
