@@ -14,6 +14,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "batch_norm",
     "convolution",
     "convolution_subgroup",
+    "dropout",
     "global_average_pool",
     "gradient_clip",
     "indrnn",

@@ -14,6 +14,7 @@ pub mod adam;
 pub mod average_pool;
 pub mod batch_norm;
 pub mod convolution;
+pub mod dropout;
 pub mod finite_difference;
 pub mod global_average_pool;
 pub mod gradient_clip;

@@ -1,10 +1,11 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy,
+    Comparison, adam, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, pool,
+    softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{ConvolutionVariant, Gradient, IndrnnPath, PoolShape, Size};
+use crate::layers::{ConvolutionVariant, Gradient, IndrnnPath, Mode, PoolShape, Size};
 use crate::optim::AdamSettings;
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 13] = [
+const FAMILIES: [(&str, Check); 14] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -65,6 +66,10 @@ const FAMILIES: [(&str, Check); 13] = [
     ("standardise", |gpu| elementwise::check_standardise(gpu, ELEMENTS)),
     ("indrnn", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Sequential))),
     ("indrnn_scan", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Scan))),
+    ("dropout", |gpu| {
+        let (seed, stream, mode) = ([7, 0], 1, Mode::Train);
+        dropout::check(gpu, dropout::Case { size: SIZE, capacity: CAPACITY, channels: 13, p: 0.3, seed, stream, mode })
+    }),
     ("softmax_cross_entropy", |gpu| {
         let case = softmax_cross_entropy::Case { batch: 70, capacity: 100, classes: 10, magnitude: 40.0, broken: Some(f32::NAN) };
         softmax_cross_entropy::check(gpu, case)
