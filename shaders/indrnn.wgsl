@@ -1,4 +1,4 @@
-// The recurrence of an Independently Recurrent Neural Network (Li et al., arXiv 1803.04831), whole sequence in one dispatch.
+// The recurrence of an Independently Recurrent Neural Network (Li et al., arXiv 1803.04831), step by step.
 //
 //   forward:   h[t] = relu(a[t] + u * h[t-1]),  h[-1] = 0;   a[t] = w x[t] + b comes from the input projection
 //   backward:  g = 0;  for t = T-1 .. 0:  d = (dh[t] + g) * [h[t] > 0];  da[t] = d;  du += d * h[t-1];  g = d * u
@@ -6,12 +6,17 @@
 // Layout (time, batch, hidden). The optimiser keeps |u| within its bound (adam.wgsl).
 // Decomposition: every (sample, unit) is a chain of its own: one invocation each, neighbours on neighbouring units, so
 // that each step reads and writes consecutive memory. du is kept per sample; `reduce.wgsl` adds the samples in order.
+//
+// A dispatch runs `count` steps from `first` on. A long sequence takes several: forward, first to last, goes on from the
+// state that the one before stored; backward, last to first, from `carried` and `partial_sums`. No bit depends on it.
 
 const HIDDEN: u32 = 128u;
 
 struct Size {
     batch: u32,
     frames: u32,
+    first: u32,
+    count: u32,
 }
 var<immediate> size: Size;
 
@@ -22,6 +27,7 @@ var<immediate> size: Size;
 @group(0) @binding(4) var<storage, read> dh: array<f32>;
 @group(0) @binding(5) var<storage, read_write> da: array<f32>;
 @group(0) @binding(6) var<storage, read_write> partial_sums: array<f32>;   // (batch, hidden): du of each sample
+@group(0) @binding(7) var<storage, read_write> carried: array<f32>;        // (batch, hidden): g before step `first`
 
 @compute @workgroup_size(64)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -32,7 +38,10 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
     let weight = u[i % HIDDEN];
     var value = 0.0;
-    for (var t = 0u; t < size.frames; t += 1u) {
+    if (size.first > 0u) {
+        value = h[(size.first - 1u) * step + i];
+    }
+    for (var t = size.first; t < size.first + size.count; t += 1u) {
         value = max(0.0, fma(weight, value, a[t * step + i]));
         h[t * step + i] = value;
     }
@@ -46,21 +55,26 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         return;
     }
     let weight = u[i % HIDDEN];
-    var carried = 0.0;
+    let end = size.first + size.count;
+    var g = 0.0;
     var sum = 0.0;
-    var value = state[(size.frames - 1u) * step + i];
-    for (var back = 0u; back < size.frames; back += 1u) {
-        let t = size.frames - 1u - back;
+    if (end < size.frames) {
+        g = carried[i];
+        sum = partial_sums[i];
+    }
+    var value = state[(end - 1u) * step + i];
+    for (var t = end; t > size.first; t -= 1u) {
+        let at = (t - 1u) * step + i;
         var before = 0.0;
-        if (t > 0u) {
-            before = state[(t - 1u) * step + i];
+        if (t > 1u) {
+            before = state[at - step];
         }
-        let d = select(0.0, dh[t * step + i] + carried, value > 0.0);
-        da[t * step + i] = d;
+        let d = select(0.0, dh[at] + g, value > 0.0);
+        da[at] = d;
         sum = fma(d, before, sum);
-        carried = d * weight;
+        g = d * weight;
         value = before;
     }
+    carried[i] = g;
     partial_sums[i] = sum;
 }
-

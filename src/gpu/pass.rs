@@ -70,8 +70,7 @@ impl<'g> Pass<'g> {
         if grid.0.contains(&0) {
             return;
         }
-        let limit = self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission();
-        if self.work > 0.0 && self.work + work as f64 > limit {
+        if self.work > 0.0 && self.work + work as f64 > self.work_per_submission() {
             self.flush();
         }
         let pass = self.open();
@@ -90,6 +89,11 @@ impl<'g> Pass<'g> {
             let _ = self.gpu.wait();
             profile.add(dispatch.label(), start.elapsed(), work);
         }
+    }
+
+    /// Units of work that one submission, and so one dispatch, should have at most: 200 ms of it, at the measured rate.
+    pub fn work_per_submission(&self) -> f64 {
+        self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission()
     }
 
     /// Copies the first `elements` of `from` to `to`.

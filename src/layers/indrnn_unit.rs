@@ -2,8 +2,8 @@
 
 use super::indrnn_block::declare_linear;
 use super::{
-    BatchNorm, Channels, Declarations, Gradient, IndrnnRecurrence, Layer, Linear, LinearShape, Map, Mode, RecurrentWeights,
-    SequenceContext, SequenceNorm, Size,
+    BatchNorm, Channels, Declarations, Dropout, Gradient, IndrnnRecurrence, Layer, Linear, LinearShape, Map, Mode,
+    RecurrentWeights, SequenceContext, SequenceNorm, Size,
 };
 use crate::gpu::{GpuError, Pass};
 
@@ -54,9 +54,10 @@ impl Layer for IndrnnActivation {
     }
 }
 
-/// `y = linear(recurrence(batch_norm(x)))`.
+/// `y = linear(recurrence(batch_norm(x)))`, with dropout after the recurrence if the network has any.
 pub struct IndrnnUnit {
     activation: IndrnnActivation,
+    dropout: Option<Dropout>,
     linear: Linear,
 }
 
@@ -78,9 +79,11 @@ impl IndrnnUnit {
         let shape = LinearShape { inputs: x.value.count, outputs: y.value.count };
         let states = context.map("states", shape.inputs)?;
         let linear = format!("{name}.linear");
+        let (dropout, dropped) = context.dropped(&states)?;
         Ok(Self {
             activation: IndrnnActivation::new(context, name, x, &states)?,
-            linear: Linear::new(gpu, shape, &states.value, Some(&states.grad), y, parameters, &linear, scratch)?,
+            dropout,
+            linear: Linear::new(gpu, shape, &dropped.value, Some(&dropped.grad), y, parameters, &linear, scratch)?,
         })
     }
 }
@@ -88,11 +91,17 @@ impl IndrnnUnit {
 impl Layer for IndrnnUnit {
     fn forward(&self, pass: &mut Pass<'_>, size: Size, mode: Mode) {
         self.activation.forward(pass, size, mode);
+        if let Some(dropout) = &self.dropout {
+            dropout.forward(pass, size, mode);
+        }
         self.linear.forward(pass, size.frames * size.batch);
     }
 
     fn backward(&self, pass: &mut Pass<'_>, size: Size) {
         self.linear.backward(pass, size.frames * size.batch);
+        if let Some(dropout) = &self.dropout {
+            dropout.backward(pass, size);
+        }
         self.activation.backward(pass, size);
     }
 }

@@ -1,6 +1,6 @@
 //! Feature maps: images (batch, time, mel, channel), parts of their channels, and slices of their batch.
 
-use super::Parameters;
+use super::{Dropout, DropoutSeed, Parameters};
 use crate::gpu::{Element, Gpu, GpuError, Tensor};
 use std::ops::Range;
 
@@ -163,9 +163,22 @@ pub struct SequenceContext<'a> {
     pub frames: usize,
     /// Most sequences of a batch.
     pub batch: usize,
+    /// What is left out of every recurrence's output in training.
+    pub dropout: DropoutSeed<'a>,
 }
 
 impl SequenceContext<'_> {
+    /// `x` with dropout, if there is any: the layer, and the map that is read in place of `x`.
+    pub fn dropped(&self, x: &Map) -> Result<(Option<Dropout>, Map), GpuError> {
+        let DropoutSeed { p, seed, streams } = self.dropout;
+        if p == 0.0 {
+            return Ok((None, x.clone()));
+        }
+        let y = Map::new(self.gpu, "dropped", x.value.tensor.shape())?;
+        let stream = streams.replace(streams.get() + 1);
+        Ok((Some(Dropout::new(self.gpu, x, &y, seed, p, stream)?), y))
+    }
+
     /// Allocates (frames, batch, channels) and its gradient.
     pub fn map(&self, label: &str, channels: usize) -> Result<Map, GpuError> {
         Map::new(self.gpu, label, &[self.frames, self.batch, channels])

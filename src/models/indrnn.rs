@@ -13,8 +13,9 @@ use super::sequence::{Sequence, readout};
 use crate::config::{BatchNormPlace, ModelConfig, RecurrentInit, Stack};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, Declarations, DenseBlock, Gradient, IndrnnActivation, IndrnnBlock, IndrnnUnit, Initial, Layer, Linear, LinearShape,
-    Map, Mode, NormPlace, Parameters, RecurrentWeights, ResidualBlock, SequenceContext, SequenceHead, Size, UnitSource,
+    Channels, Declarations, DenseBlock, DropoutSeed, Gradient, IndrnnActivation, IndrnnBlock, IndrnnUnit, Initial, Layer, Linear,
+    LinearShape, Map, Mode, NormPlace, Parameters, RecurrentWeights, ResidualBlock, SequenceContext, SequenceHead, Size,
+    UnitSource,
 };
 
 /// Features that a dense stack begins with, in growths (DenseNet's choice).
@@ -147,11 +148,13 @@ pub(super) fn build(
     dimensions: Dimensions,
     parameters: &Parameters,
     x: &Tensor,
+    seed: &Tensor,
     logits: &Map,
 ) -> Result<Sequence, GpuError> {
     let Dimensions { batch, frames, .. } = dimensions;
     let scratch = gpu.tensor("partial sums", Element::F32, &[scratch(model, dimensions)])?;
-    let context = SequenceContext { gpu, parameters, scratch: &scratch, frames, batch };
+    let dropout = DropoutSeed { p: model.dropout, seed, streams: &std::cell::Cell::new(0) };
+    let context = SequenceContext { gpu, parameters, scratch: &scratch, frames, batch, dropout };
     let x = Channels::whole(x);
     let (layers, top) = match model.stack {
         Stack::Plain => plain(&context, model, &x)?,
@@ -170,6 +173,8 @@ fn plain(context: &SequenceContext<'_>, model: &ModelConfig, x: &Channels) -> Re
         let y = context.map("layer", model.hidden)?;
         let dx = below.as_ref().map(|map| &map.grad);
         layers.push(Box::new(IndrnnBlock::new(context, &format!("layers.{layer}"), place(model), &value, dx, &y)?));
+        let (dropout, y) = context.dropped(&y)?;
+        layers.extend(dropout.map(|dropout| Box::new(dropout) as Box<dyn Layer>));
         value = y.value.clone();
         below = Some(y);
     }
@@ -211,6 +216,8 @@ fn end(context: &SequenceContext<'_>, mut layers: Vec<Box<dyn Layer>>, x: &Map) 
     let y = context.map("activation", x.value.count)?;
     let source = UnitSource { value: &x.value, grad: &x.grad, gradient: Gradient::Write };
     layers.push(Box::new(IndrnnActivation::new(context, "head", &source, &y)?));
+    let (dropout, y) = context.dropped(&y)?;
+    layers.extend(dropout.map(|dropout| Box::new(dropout) as Box<dyn Layer>));
     Ok((layers, y))
 }
 

@@ -23,6 +23,7 @@ pub struct Network {
     dimensions: Dimensions,
     parameters: Parameters,
     features: Tensor,
+    seed: Tensor,
     standardise: Standardise,
     body: Box<dyn Layer>,
     logits: Map,
@@ -56,14 +57,15 @@ impl Network {
             _ => (StandardiseTo::Sequence, [frames, batch, mels]),
         };
         let input = gpu.tensor("input", Element::F32, &shape)?;
+        let seed = gpu.tensor("dropout seed", Element::U32, &[2])?;
         let standardise = Standardise::new(gpu, &features, to, &input)?;
         let body: Box<dyn Layer> = match model.name {
             ModelName::Bbnn => Box::new(Bbnn::new(gpu, model, dimensions, &parameters, &input, &logits, slices)?),
-            ModelName::Indrnn => Box::new(indrnn::build(gpu, model, dimensions, &parameters, &input, &logits)?),
+            ModelName::Indrnn => Box::new(indrnn::build(gpu, model, dimensions, &parameters, &input, &seed, &logits)?),
             ModelName::Rnn | ModelName::Lstm | ModelName::Gru => unimplemented!(),
         };
         let loss = SoftmaxCrossEntropy::new(gpu, &logits)?;
-        Ok(Self { gpu: gpu.clone(), dimensions, parameters, features, standardise, body, logits, loss })
+        Ok(Self { gpu: gpu.clone(), dimensions, parameters, features, seed, standardise, body, logits, loss })
     }
 
     /// The device that it is on.
@@ -106,6 +108,11 @@ impl Network {
     pub fn set_standardisation(&self, mean: &[f32], std: &[f32]) {
         self.gpu.write(&self.standardise.mean, mean);
         self.gpu.write(&self.standardise.std, std);
+    }
+
+    /// Sets what dropout draws its masks from; passes submitted later see it.
+    pub fn set_dropout_seed(&self, seed: u64) {
+        self.gpu.write(&self.seed, &[seed as u32, (seed >> 32) as u32]);
     }
 
     /// Hands a batch (batch, frames, mel) with labels to the device; passes submitted later see it.

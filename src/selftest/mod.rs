@@ -11,6 +11,7 @@ pub mod batch_norm;
 mod bench;
 mod comparison;
 pub mod convolution;
+pub mod dropout;
 pub mod elementwise;
 pub mod global_average_pool;
 pub mod indrnn;

@@ -1,10 +1,11 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy,
+    Comparison, adam, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, pool,
+    softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{ConvolutionVariant, Gradient, PoolShape, Size};
+use crate::layers::{ConvolutionVariant, Gradient, IndrnnPath, Mode, PoolShape, Size};
 use crate::optim::AdamSettings;
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 12] = [
+const FAMILIES: [(&str, Check); 14] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -63,9 +64,11 @@ const FAMILIES: [(&str, Check); 12] = [
     ("relu", |gpu| elementwise::check_relu(gpu, ELEMENTS)),
     ("last_step", |gpu| elementwise::check_last_step(gpu, ELEMENTS)),
     ("standardise", |gpu| elementwise::check_standardise(gpu, ELEMENTS)),
-    ("indrnn", |gpu| {
-        let (size, capacity) = (Size { batch: 3, frames: 64 }, Size { batch: 5, frames: 70 });
-        indrnn::check(gpu, indrnn::Case { size, capacity, hidden: 33, weights: indrnn::Weights::Mixed })
+    ("indrnn", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Sequential))),
+    ("indrnn_scan", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Scan))),
+    ("dropout", |gpu| {
+        let (seed, stream, mode) = ([7, 0], 1, Mode::Train);
+        dropout::check(gpu, dropout::Case { size: SIZE, capacity: CAPACITY, channels: 13, p: 0.3, seed, stream, mode })
     }),
     ("softmax_cross_entropy", |gpu| {
         let case = softmax_cross_entropy::Case { batch: 70, capacity: 100, classes: 10, magnitude: 40.0, broken: Some(f32::NAN) };
@@ -76,6 +79,11 @@ const FAMILIES: [(&str, Check); 12] = [
         adam::check(gpu, adam::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
     }),
 ];
+
+fn recurrence(path: IndrnnPath) -> indrnn::Case {
+    let capacity = Size { batch: 5, frames: 70 };
+    indrnn::Case { capacity, path, ..indrnn::Case::new(64, 3, 33, indrnn::Weights::Mixed) }
+}
 
 /// Tries every kernel family on `gpu`; one that fails does not keep the others from being tried.
 pub fn run(gpu: &Gpu) -> Vec<Outcome> {

@@ -5,13 +5,13 @@ use melgrad::gpu::{Gpu, GpuError, GpuOptions};
 use melgrad::layers::{ConvolutionVariant, Gradient, Mode, PoolShape, Size};
 use melgrad::optim::AdamSettings;
 use melgrad::selftest::{
-    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy,
+    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, linear, pool, softmax_cross_entropy,
 };
 use std::fmt::Write;
 use std::sync::OnceLock;
 
 /// The adapter without and with runtime checks; opened once.
-fn devices() -> [&'static Gpu; 2] {
+pub(crate) fn devices() -> [&'static Gpu; 2] {
     static DEVICES: [OnceLock<Gpu>; 2] = [OnceLock::new(), OnceLock::new()];
     [false, true].map(|runtime_checks| {
         DEVICES[usize::from(runtime_checks)].get_or_init(|| {
@@ -22,7 +22,10 @@ fn devices() -> [&'static Gpu; 2] {
 }
 
 /// Runs `check` over `cases` on both devices; fails with the table of everything that disagrees.
-fn try_all<C: Copy + Sync + std::fmt::Display>(cases: &[C], check: impl Fn(&Gpu, C) -> Result<Vec<Comparison>, GpuError> + Sync) {
+pub(crate) fn try_all<C: Copy + Sync + std::fmt::Display>(
+    cases: &[C],
+    check: impl Fn(&Gpu, C) -> Result<Vec<Comparison>, GpuError> + Sync,
+) {
     try_each([cases, cases], check);
 }
 
@@ -283,26 +286,6 @@ fn standardise_agrees_with_its_reference() {
     let mut cases = batches().to_vec();
     cases.extend([1, 2].map(|per_slice| elementwise::Case { per_slice, ..cases[0] }));
     try_all(&cases, elementwise::check_standardise);
-}
-
-#[test]
-fn the_indrnn_recurrence_agrees_with_its_reference() {
-    use indrnn::{Case, Weights};
-    let case =
-        |frames, batch, hidden, weights| Case { size: size(batch, frames), capacity: size(batch, frames), hidden, weights };
-    let mut cases = Vec::new();
-    for weights in [Weights::Positive, Weights::Negative, Weights::Zero, Weights::Mixed] {
-        cases.extend([
-            case(1, 1, 1, weights),
-            case(2, 3, 13, weights),
-            case(7, 32, 13, weights),
-            case(64, 3, 128, weights),
-            case(647, 3, 13, weights),
-        ]);
-    }
-    cases.extend([case(647, 32, 128, Weights::Mixed), case(647, 1, 128, Weights::Positive)]);
-    cases.push(Case { capacity: size(5, 70), ..case(64, 3, 13, Weights::Mixed) });
-    try_all(&cases, indrnn::check);
 }
 
 #[test]

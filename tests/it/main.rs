@@ -8,6 +8,8 @@ mod dataset;
 mod features;
 mod gpu;
 mod kernels;
+mod kernels_dropout;
+mod kernels_indrnn;
 mod metrics;
 mod networks;
 mod permute;

@@ -4,7 +4,7 @@ use melgrad::reference::finite_difference::{dot, worst};
 use melgrad::reference::noise::Noise;
 use melgrad::reference::window::Window;
 use melgrad::reference::{
-    average_pool, batch_norm, convolution, global_average_pool, gradient_clip, indrnn, linear, max_pool, relu,
+    average_pool, batch_norm, convolution, global_average_pool, gradient_clip, indrnn, indrnn_scan, linear, max_pool, relu,
     softmax_cross_entropy,
 };
 
@@ -217,6 +217,48 @@ fn the_gradients_of_the_indrnn_recurrence_are_its_central_differences() {
             assert_eq!(indrnn::forward(size, &a, &u, None), indrnn::forward(size, &a, &u, Some(&nothing)));
             let h = indrnn::forward(size, &a, &u, None);
             assert_eq!(indrnn::backward(size, &u, None, &h, &dh), indrnn::backward(size, &u, Some(&nothing), &h, &dh));
+        }
+    }
+}
+
+#[test]
+fn the_scan_of_the_indrnn_recurrence_is_the_recurrence() {
+    let close = |what: &str, scanned: &[f64], expected: &[f64]| {
+        let largest = expected.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
+        // Not `>`, which lets a NaN pass.
+        let all = scanned.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 1e-12 * largest);
+        assert!(all && scanned.len() == expected.len(), "{what}");
+    };
+    for (time, u_scale, magnitude) in [(1, 1.0, 1.0), (2, 1.0, 1.0), (61, 1.0, 1.0), (647, 1.001, 1e10), (61, 1e-160, 1.0)] {
+        let size = indrnn::Size { time, batch: 2, hidden: 5 };
+        let mut noise = Noise::new(time as u64);
+        let a: Vec<f64> = noise.numbers(size.input_len()).iter().map(|a| a * magnitude).collect();
+        let dh = noise.numbers(size.input_len());
+        let u = [u_scale, -u_scale, 0.0, 0.6 * u_scale, -0.6 * u_scale];
+        let h = indrnn::forward(size, &a, &u, None);
+        let expected = indrnn::backward(size, &u, None, &h, &dh);
+        for chunks in [1, 2, 8, 64] {
+            let what = format!("{size:?} in {chunks} chunks, |u| up to {u_scale}");
+            close(&what, &indrnn_scan::forward(size, &a, &u, chunks), &h);
+            let gradients = indrnn_scan::backward(size, &u, &h, &dh, chunks);
+            close(&what, &gradients.da, &expected.da);
+            close(&what, &gradients.du, &expected.du);
+            close(&what, &gradients.dinitial, &expected.dinitial);
+        }
+    }
+}
+
+#[test]
+fn clamped_maps_compose_in_any_grouping() {
+    use indrnn_scan::Clamped;
+    let mut noise = Noise::new(5);
+    for _ in 0..1000 {
+        let [f, g, h] = [0, 1, 2].map(|_| Clamped::step(1.5 * noise.number(), noise.number()));
+        for x in [-2.0, -0.3, 0.0, 0.1, 3.0] {
+            let one_by_one = h.at(g.at(f.at(x)));
+            for composed in [f.then(g).then(h), f.then(g.then(h))] {
+                assert!((composed.at(x) - one_by_one).abs() < 1e-12, "{f:?} {g:?} {h:?} at {x}");
+            }
         }
     }
 }

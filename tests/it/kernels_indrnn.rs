@@ -1,0 +1,66 @@
+//! The two ways of the IndRNN recurrence beside their reference, and beside each other.
+
+use crate::kernels::{devices, try_all};
+use melgrad::layers::{IndrnnPath, Size};
+use melgrad::selftest::indrnn::{Case, Weights, check, run};
+
+const WEIGHTS: [Weights; 5] = [Weights::Positive, Weights::Negative, Weights::Zero, Weights::Mixed, Weights::Underflowing];
+
+/// Odd shapes, and a batch smaller than the layer is built for.
+fn cases(path: IndrnnPath) -> Vec<Case> {
+    let case = |frames, batch, hidden, weights| Case { path, ..Case::new(frames, batch, hidden, weights) };
+    let mut cases = Vec::new();
+    for weights in WEIGHTS {
+        let odd = case(64, 3, 13, weights);
+        cases.extend([
+            case(1, 1, 1, weights),
+            case(2, 3, 13, weights),
+            case(7, 32, 13, weights),
+            case(64, 3, 128, weights),
+            case(647, 3, 13, weights),
+            Case { magnitude: 1e10, ..case(647, 1, 13, weights) },
+            Case { capacity: Size { batch: 5, frames: 70 }, ..odd },
+            // So few frames that most chunks are empty.
+            Case { capacity: Size { batch: 5, frames: 700 }, ..case(7, 3, 13, weights) },
+        ]);
+    }
+    cases.extend([case(647, 32, 128, Weights::Mixed), case(647, 1, 128, Weights::Positive)]);
+    cases
+}
+
+#[test]
+fn the_indrnn_recurrence_agrees_with_its_reference() {
+    try_all(&cases(IndrnnPath::Sequential), check);
+}
+
+#[test]
+fn the_indrnn_scan_agrees_with_the_sequential_reference() {
+    let case = |frames, batch, hidden, weights| Case { path: IndrnnPath::Scan, ..Case::new(frames, batch, hidden, weights) };
+    let mut cases = cases(IndrnnPath::Scan);
+    for weights in WEIGHTS {
+        cases.extend([case(5000, 1, 7, weights), case(20_000, 1, 1, weights)]);
+        cases.push(Case { magnitude: 1e10, ..case(5000, 1, 3, weights) });
+    }
+    try_all(&cases, check);
+}
+
+#[test]
+fn a_cut_sequence_has_the_bits_of_a_whole_one() {
+    for weights in [Weights::Positive, Weights::Mixed] {
+        let whole = Case::new(647, 3, 13, weights);
+        let expected = bits(whole);
+        assert!(bits(Case { path: IndrnnPath::Scan, ..whole }) != expected, "this test would not see a difference");
+        for most_steps in [1, 100, 646] {
+            let cut = bits(Case { most_steps: Some(most_steps), ..whole });
+            for (place, name) in ["h", "da", "du"].into_iter().enumerate() {
+                assert!(cut[place] == expected[place], "{name} of {most_steps} steps at a time, {weights:?}");
+            }
+        }
+    }
+}
+
+/// h, da and du.
+fn bits(case: Case) -> [Vec<u32>; 3] {
+    let run = run(devices()[0], case).unwrap();
+    [run.h, run.da, run.du].map(|values| values.into_iter().map(f32::to_bits).collect())
+}
