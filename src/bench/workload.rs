@@ -18,7 +18,7 @@ pub struct Workload {
 /// A name that is no workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "workload `{name}`: {problem}; workloads are named like bbnn_b8_t647_m128 (batch, frames, mel bands) or indrnn_t647_b32_i128_h128_l5 (frames, batch, inputs, hidden, layers)"
+    "workload `{name}`: {problem}; workloads are named like bbnn_b8_t647_m128 (batch, frames, mel bands) or indrnn_t647_b32_i128_h128_l5 (frames, batch, inputs, hidden, layers; also rnn, gru, lstm)"
 )]
 pub struct WorkloadError {
     name: String,
@@ -32,10 +32,8 @@ impl FromStr for Workload {
         let error = |problem: String| WorkloadError { name: name.into(), problem };
         let mut parts = name.split('_');
         let network = parts.next().unwrap_or_default();
-        let model = match network {
-            "bbnn" => ModelName::Bbnn,
-            "indrnn" => ModelName::Indrnn,
-            other => return Err(error(format!("there is no network `{other}` yet"))),
+        let Some(model) = ModelName::ALL.into_iter().find(|model| model.to_string() == network) else {
+            return Err(error(format!("there is no network `{network}`")));
         };
         let (mels, optional) = if model == ModelName::Bbnn { ('m', "") } else { ('i', "hl") };
         let mut model = ModelConfig::new(model);
@@ -77,9 +75,24 @@ impl Workload {
     /// The workloads that are measured where none is named: small ones on adapters without hardware.
     pub fn defaults(software: bool) -> Vec<Self> {
         let names: &[&str] = if software {
-            &["indrnn_t647_b32_i128_h128_l5", "bbnn_b2_t647_m128"]
+            &[
+                "indrnn_t647_b32_i128_h128_l5",
+                "rnn_t647_b32_i128_h128_l5",
+                "gru_t647_b32_i128_h128_l5",
+                "lstm_t647_b32_i128_h128_l5",
+                "bbnn_b2_t647_m128",
+            ]
         } else {
-            &["indrnn_t647_b32_i128_h128_l5", "indrnn_t1292_b32_i128_h128_l3", "bbnn_b8_t647_m128", "bbnn_b32_t647_m128"]
+            &[
+                "indrnn_t647_b32_i128_h128_l5",
+                "rnn_t647_b32_i128_h128_l5",
+                "gru_t647_b32_i128_h128_l5",
+                "lstm_t647_b32_i128_h128_l5",
+                "indrnn_t1292_b32_i128_h128_l3",
+                "lstm_t1292_b32_i128_h128_l3",
+                "bbnn_b8_t647_m128",
+                "bbnn_b32_t647_m128",
+            ]
         };
         names.iter().map(|name| name.parse().expect("the names are right")).collect()
     }
@@ -94,6 +107,8 @@ mod tests {
         let workload: Workload = "indrnn_t647_b32_i100_h64_l3".parse().unwrap();
         assert_eq!(workload.dimensions, Dimensions { batch: 32, frames: 647, mels: 100, classes: 10 });
         assert_eq!((workload.model.hidden, workload.model.layers), (64, 3));
+        let lstm: Workload = "lstm_t7_b2_i3_h5_l1".parse().unwrap();
+        assert_eq!(lstm.model, ModelConfig { hidden: 5, layers: 1, ..ModelConfig::new(ModelName::Lstm) });
         for (name, problem) in [
             ("cnn_b8", "no network `cnn`"),
             ("bbnn_b8_t647", "bands is missing"),

@@ -53,7 +53,7 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> 
     eprintln!("{}", dataset::attribution());
     let out = RunDirectory::create(args.out.as_deref(), "demo")?;
     let mut runs = Vec::new();
-    for model in [ModelName::Indrnn, ModelName::Bbnn] {
+    for model in [ModelName::Indrnn, ModelName::Rnn, ModelName::Gru, ModelName::Lstm, ModelName::Bbnn] {
         let mut config = recipe(model, gpu.summary().is_software(), args.quick);
         config.train.seed = global.seed.unwrap_or(0);
         let data = load(&config, args)?;

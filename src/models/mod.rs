@@ -4,6 +4,7 @@ mod bbnn;
 mod indrnn;
 mod initialise;
 mod network;
+mod recurrent;
 mod sequence;
 
 pub use network::{BuildError, Network};
@@ -56,7 +57,7 @@ pub fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Declaratio
     match model.name {
         ModelName::Bbnn => bbnn::declare(model, dimensions),
         ModelName::Indrnn => Ok(indrnn::declare(model, dimensions)),
-        ModelName::Rnn | ModelName::Lstm | ModelName::Gru => unimplemented!(),
+        ModelName::Rnn | ModelName::Lstm | ModelName::Gru => Ok(recurrent::declare(model, dimensions)),
     }
 }
 
@@ -66,8 +67,9 @@ pub fn check(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions) -> Result<(
     let Dimensions { batch, frames, mels, .. } = dimensions;
     match model.name {
         ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, usize::MAX).map(drop)?,
-        _ => {
-            let bytes = (batch * frames * indrnn::widest(model, mels) * Element::F32.bytes()) as u64;
+        recurrent => {
+            let widest = if recurrent == ModelName::Indrnn { indrnn::widest(model, mels) } else { recurrent::widest(model, mels) };
+            let bytes = (batch * frames * widest * Element::F32.bytes()) as u64;
             let limit = gpu.summary().max_binding_bytes;
             if bytes > limit {
                 return Err(GpuError::TooLarge { label: "a batch of sequences".into(), bytes, limit }.into());

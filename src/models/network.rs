@@ -1,7 +1,7 @@
 //! A network on a GPU: input, body, loss, and its numbers by name.
 
 use super::bbnn::{self, Bbnn};
-use super::{Dimensions, ModelError, declare, indrnn, initialise};
+use super::{Dimensions, ModelError, declare, indrnn, initialise, recurrent};
 use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{Layer, Map, Mode, Parameters, Size, Slices, SoftmaxCrossEntropy, Standardise, StandardiseTo};
@@ -62,7 +62,9 @@ impl Network {
         let body: Box<dyn Layer> = match model.name {
             ModelName::Bbnn => Box::new(Bbnn::new(gpu, model, dimensions, &parameters, &input, &logits, slices)?),
             ModelName::Indrnn => Box::new(indrnn::build(gpu, model, dimensions, &parameters, &input, &seed, &logits)?),
-            ModelName::Rnn | ModelName::Lstm | ModelName::Gru => unimplemented!(),
+            ModelName::Rnn | ModelName::Lstm | ModelName::Gru => {
+                Box::new(recurrent::build(gpu, model, dimensions, &parameters, &input, &seed, &logits)?)
+            }
         };
         let loss = SoftmaxCrossEntropy::new(gpu, &logits)?;
         Ok(Self { gpu: gpu.clone(), dimensions, parameters, features, seed, standardise, body, logits, loss })
@@ -91,6 +93,12 @@ impl Network {
     /// Logits (batch, classes) of the last batch.
     pub fn logits(&self) -> &Tensor {
         &self.logits.value.tensor
+    }
+
+    /// The gradient there, which the loss writes and backward reads: a host with an objective of its own writes it in
+    /// between.
+    pub fn logits_gradient(&self) -> &Tensor {
+        &self.logits.grad.tensor
     }
 
     /// Starts from the declared distributions, and statistics from 0 and 1.
