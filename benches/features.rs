@@ -1,10 +1,12 @@
-//! The front end on the CPU: ms per 30 s clip on one core, clips per second on all of them with decoding.
+//! The front end on the CPU: ms per 30 s clip on one core, clips per second on all of them with decoding, ms to fill a
+//! training batch with and without augmentation.
 //!
 //! `cargo bench --bench features [-- REPEATS]`; `benches/librosa_peer.py` runs this and librosa on the same input.
 
 use melgrad::audio;
-use melgrad::config::FeatureConfig;
-use melgrad::features::LogMel;
+use melgrad::config::{AugmentConfig, FeatureConfig};
+use melgrad::dataset::{Batch, Batches, Clip, Dataset, Sample, Split};
+use melgrad::features::{Features, LogMel};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -29,9 +31,16 @@ fn main() {
         std::hint::black_box(waveform.resampled(RATE).map(|waveform| waveform.samples.len()).unwrap_or_default());
     });
     all_cores(&transform);
+    batches(repeats);
 }
 
-fn time(what: &str, repeats: usize, mut run: impl FnMut()) {
+fn time(what: &str, repeats: usize, run: impl FnMut()) {
+    let [best, median] = best_and_median(repeats, run);
+    println!("{what}: best {best:.3} ms, median {median:.3} ms per {SECONDS} s clip");
+}
+
+/// Milliseconds.
+fn best_and_median(repeats: usize, mut run: impl FnMut()) -> [f64; 2] {
     run();
     let mut times: Vec<f64> = (0..repeats)
         .map(|_| {
@@ -41,7 +50,46 @@ fn time(what: &str, repeats: usize, mut run: impl FnMut()) {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    println!("{what}: best {:.3} ms, median {:.3} ms per {SECONDS} s clip", times[0], times[repeats / 2]);
+    [times[0], times[repeats / 2]]
+}
+
+/// One training batch of 32 x 647 x 128, by one change and by all. It is filled while the device works on the one before.
+fn batches(repeats: usize) {
+    const FRAMES: usize = 647;
+    const BANDS: usize = 128;
+    let sample = |i: usize| {
+        let data = (0..2 * FRAMES * BANDS).map(|bin| ((bin * 7919 + i) % 80) as f32 - 80.0).collect();
+        let clip = Clip::new(Features { frames: 2 * FRAMES, n_mels: BANDS, data }, 60.0, None).into();
+        Sample {
+            path: format!("{i}").into(),
+            label: 0,
+            split: Split::Train,
+            group: i.to_string(),
+            content_hash: i.to_string(),
+            clip,
+        }
+    };
+    let samples = (0..32).map(sample).collect();
+    let (bad, duplicates, warnings) = (Vec::new(), Vec::new(), Vec::new());
+    let data = Dataset { classes: vec!["one".into()], n_mels: BANDS, frames: FRAMES, samples, bad, duplicates, warnings };
+    let off = AugmentConfig::default;
+    for (what, augment) in [
+        ("plain", off()),
+        ("time shift", AugmentConfig { time_shift: 647, ..off() }),
+        ("gain", AugmentConfig { gain_db: 6.0, ..off() }),
+        ("2 time masks", AugmentConfig { time_masks: 2, ..off() }),
+        ("2 mel masks", AugmentConfig { mel_masks: 2, ..off() }),
+        ("all of these", AugmentConfig { time_shift: 647, gain_db: 6.0, time_masks: 2, mel_masks: 2, ..off() }),
+        ("plain again", off()),
+    ] {
+        let batches = Batches::training(&data, 32, &augment, 0, 0);
+        let mut batch = Batch::default();
+        let [best, median] = best_and_median(repeats, || {
+            batches.fill(0, &mut batch);
+            std::hint::black_box(&batch);
+        });
+        println!("batch of 32 x {FRAMES} x {BANDS}, {what}: best {best:.3} ms, median {median:.3} ms");
+    }
 }
 
 /// Files from disk to decibels, as `prepare` does it.

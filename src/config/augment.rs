@@ -4,11 +4,14 @@ use super::ConfigError;
 use super::error::invalid;
 use serde::{Deserialize, Serialize};
 
+/// As many as `train.frames` may be.
+const MOST_FRAMES: usize = 1 << 24;
+
 /// Random changes of training crops, drawn anew for each clip and epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentConfig {
-    /// Crop at a random place; otherwise in the middle.
+    /// Crop at a random place; otherwise in the middle, as validation does.
     pub random_crop: bool,
     /// Louder or softer by up to this many decibels.
     pub gain_db: f32,
@@ -16,7 +19,7 @@ pub struct AugmentConfig {
     pub time_shift: usize,
     /// SpecAugment (Park et al. 2019): number of masks over time.
     pub time_masks: usize,
-    /// The most frames of a time mask.
+    /// The most frames of a time mask; no mask is wider than the crop.
     pub time_mask_frames: usize,
     /// SpecAugment: number of masks over mel bands.
     pub mel_masks: usize,
@@ -51,9 +54,12 @@ impl AugmentConfig {
         for (name, width) in
             [("augment.time_mask_frames", self.time_mask_frames), ("augment.mel_mask_bands", self.mel_mask_bands)]
         {
-            if width == 0 {
-                return invalid(name, width, "use at least 1; to have no masks, set their number to 0");
+            if !(1..=MOST_FRAMES).contains(&width) {
+                return invalid(name, width, format!("use 1 to {MOST_FRAMES}; to have no masks, set their number to 0"));
             }
+        }
+        if self.time_shift > MOST_FRAMES {
+            return invalid("augment.time_shift", self.time_shift, format!("use 0 to {MOST_FRAMES} frames"));
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! Batches: where the data meets the GPU.
 
+use super::augment::Augmentation;
 use super::seed::generator;
 use super::{Clip, Dataset, Split};
+use crate::config::AugmentConfig;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use std::sync::Arc;
@@ -49,6 +51,8 @@ pub struct Batches {
     frames: usize,
     n_mels: usize,
     batch_size: usize,
+    /// Training alone has one.
+    augmentation: Option<Augmentation>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,19 +65,22 @@ struct Window {
 
 impl Batches {
     /// One epoch of training: every clip of the training part once, in an order and with a crop of [`Dataset::frames`]
-    /// that `(seed, epoch)` alone decides. The last batch may be smaller.
-    pub fn training(data: &Dataset, batch_size: usize, seed: u64, epoch: u64) -> Self {
+    /// that `(seed, epoch)` alone decides, changed as `augment` says. The last batch may be smaller.
+    pub fn training(data: &Dataset, batch_size: usize, augment: &AugmentConfig, seed: u64, epoch: u64) -> Self {
         let mut rng = generator(seed, &format!("epoch {epoch}"));
         let mut plan: Vec<Window> = data
             .part(Split::Train)
             .into_iter()
             .map(|index| {
                 let room = data.samples[index].clip.frames() - data.frames;
-                window(data, index, rng.random_range(0..=room as u64) as usize)
+                // Drawn even if it is not asked for, so that the order of the clips is the same either way.
+                let random = rng.random_range(0..=room as u64) as usize;
+                window(data, index, if augment.random_crop { random } else { room / 2 })
             })
             .collect();
         plan.shuffle(&mut rng);
-        Self { plan, frames: data.frames, n_mels: data.n_mels, batch_size }
+        let augmentation = Some(Augmentation::new(augment, seed, epoch));
+        Self { plan, frames: data.frames, n_mels: data.n_mels, batch_size, augmentation }
     }
 
     /// The windows of one part, in the order of its samples.
@@ -81,7 +88,7 @@ impl Batches {
         let starts = |&index: &usize| data.samples[index].clip.starts(data.frames, windows);
         let part = data.part(split);
         let plan = part.iter().flat_map(|index| starts(index).into_iter().map(|start| window(data, *index, start))).collect();
-        Self { plan, frames: data.frames, n_mels: data.n_mels, batch_size }
+        Self { plan, frames: data.frames, n_mels: data.n_mels, batch_size, augmentation: None }
     }
 
     /// The windows of clips without labels, in their order.
@@ -97,7 +104,7 @@ impl Batches {
             let starts = clip.starts(frames, windows).into_iter();
             plan.extend(starts.map(|start| Window { clip: clip.clone(), index, label: 0, start }));
         }
-        Self { plan, frames, n_mels, batch_size }
+        Self { plan, frames, n_mels, batch_size, augmentation: None }
     }
 
     /// Number of batches.
@@ -126,7 +133,11 @@ impl Batches {
         batch.features.clear();
         batch.features.reserve(plan.len() * self.frames * self.n_mels);
         for window in plan {
+            let begin = batch.features.len();
             window.clip.append_window(window.start, self.frames, &mut batch.features);
+            if let Some(augmentation) = &self.augmentation {
+                augmentation.apply(window.index, &mut batch.features[begin..], self.n_mels);
+            }
         }
         batch.labels.clear();
         batch.labels.extend(plan.iter().map(|window| window.label));

@@ -10,6 +10,7 @@
 //!   equal content is an error.
 //! - A file that cannot be used is never dropped silently: it is in [`Dataset::bad`] with its reason.
 
+mod augment;
 mod batch;
 mod builtin;
 mod cache;

@@ -45,7 +45,8 @@ pub fn train(
     let mut best: Option<Validation> = None;
     let (mut best_epoch, mut epochs, mut seconds) = (0, 0, Vec::new());
     for epoch in 1..=config.train.epochs {
-        let batches = Batches::training(data, session.network.dimensions().batch, config.train.seed, epoch as u64);
+        let batch_size = session.network.dimensions().batch;
+        let batches = Batches::training(data, batch_size, &config.augment, config.train.seed, epoch as u64);
         let result = train_epoch(&mut session, epoch, &batches, observer)?;
         session.steps += result.steps as u64;
         epochs = epoch;

@@ -4,14 +4,15 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-struct Sandbox(tempfile::TempDir);
+/// A folder of its own that the program runs in.
+pub struct Sandbox(tempfile::TempDir);
 
 impl Sandbox {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -35,7 +36,7 @@ impl Sandbox {
     }
 
     /// Runs what must fail with `code`; the words that it ends with.
-    fn bad(&self, args: &[&str], code: i32) -> String {
+    pub fn bad(&self, args: &[&str], code: i32) -> String {
         let output = self.run(args);
         let words = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{args:?}: {words}");
@@ -126,6 +127,21 @@ fn a_folder_of_music_becomes_a_network_that_names_music() {
     assert!(predictions[1..].iter().all(|p| p["prediction"] == "high"), "{predicted}");
     let sum: f64 = predictions[0]["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn the_flags_of_augmentation_reach_the_run() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 4);
+    let out = sandbox.text("run");
+    let flags =
+        "--random-crop false --gain-db 3 --time-shift 4 --time-masks 1 --time-mask-frames 5 --mel-masks 2 --mel-mask-bands 6";
+    let flags: Vec<&str> = flags.split(' ').collect();
+    sandbox.good(&[&["train", &data, "--out", &out], &SMALL[..], &flags].concat());
+    let config = std::fs::read_to_string(sandbox.path("run/config.toml")).unwrap();
+    let augment: toml::Table = config.parse::<toml::Table>().unwrap()["augment"].clone().try_into().unwrap();
+    let expected = "random_crop = false\ngain_db = 3.0\ntime_shift = 4\ntime_masks = 1\ntime_mask_frames = 5\nmel_masks = 2\nmel_mask_bands = 6\n";
+    assert_eq!(augment, expected.parse().unwrap());
 }
 
 #[test]

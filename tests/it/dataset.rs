@@ -1,5 +1,6 @@
 //! The way from files to batches: every rule about folders, manifests, splits, the cache and crops.
 
+mod augment;
 mod batches;
 mod builtin;
 mod cache;

@@ -4,6 +4,7 @@
 mod audio;
 mod checkpoint;
 mod cli;
+mod config;
 mod dataset;
 mod features;
 mod gpu;

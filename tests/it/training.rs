@@ -1,13 +1,13 @@
 //! Training as a whole: a batch learnt by heart, the same bits twice, and a run directory from music to predictions.
 
-use melgrad::config::{Config, ModelConfig, ModelName};
+use melgrad::config::{AugmentConfig, Config, ModelConfig, ModelName};
 use melgrad::dataset::{CachePolicy, Dataset, LoadOptions, load_builtin};
 use melgrad::gpu::{Gpu, GpuOptions, Pass};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
 use melgrad::optim::{Adam, AdamSettings};
 use melgrad::reference::noise::Noise;
-use melgrad::train::checkpoint::read_model;
+use melgrad::train::checkpoint::{NamedTensor, read_model};
 use melgrad::train::event::{Event, Observer};
 use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::train;
@@ -148,12 +148,31 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     config.data.classes.clone_from(&data.classes);
     let weights = |seed: u64| {
         let config = Config { train: melgrad::config::TrainConfig { seed, ..config.train.clone() }, ..config.clone() };
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunDirectory::create(Some(&folder.path().join("run")), "indrnn").unwrap();
-        train(&gpu, &config, &data, &run, &mut Recorder::default()).unwrap();
-        read_model(run.path()).unwrap().1
+        trained(&gpu, &config, &data)
     };
     let first = weights(1);
     assert!(first == weights(1), "two runs of one seed differ");
     assert!(first != weights(2), "the seed has no influence");
+}
+
+/// The best weights of a run.
+fn trained(gpu: &Gpu, config: &Config, data: &Dataset) -> Vec<NamedTensor> {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDirectory::create(Some(&folder.path().join("run")), "indrnn").unwrap();
+    train(gpu, config, data, &run, &mut Recorder::default()).unwrap();
+    read_model(run.path()).unwrap().1
+}
+
+#[test]
+fn a_run_with_every_augmentation_gives_the_same_bits_twice() {
+    let gpu = gpu();
+    let mut config = tiny_config();
+    config.train.epochs = 2;
+    let data = built_in(&config);
+    config.data.classes.clone_from(&data.classes);
+    let plain = trained(&gpu, &config, &data);
+    config.augment = AugmentConfig { gain_db: 6.0, time_shift: 16, time_masks: 2, mel_masks: 2, ..AugmentConfig::default() };
+    let first = trained(&gpu, &config, &data);
+    assert!(first == trained(&gpu, &config, &data), "two runs differ");
+    assert!(first != plain, "augmentation has no influence");
 }

@@ -1,4 +1,5 @@
 use super::fixtures::*;
+use melgrad::config::AugmentConfig;
 use melgrad::dataset::{Batch, Batches, Clip, Dataset, LoadOptions, Split, Windows, window_starts};
 use melgrad::features::Features;
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ fn an_epoch_crops_every_training_clip_once_and_keeps_the_smaller_last_batch() {
     let data = ramps(&LENGTHS, 8, "train");
     let mut crops = BTreeSet::new();
     for epoch in 0..50 {
-        let batches = Batches::training(&data, 4, 5, epoch);
+        let batches = Batches::training(&data, 4, &AugmentConfig::default(), 5, epoch);
         assert_eq!((batches.len(), batches.windows(), batches.is_empty()), (3, 11, false));
         assert_eq!(batches.iter().map(|batch| batch.len()).collect::<Vec<_>>(), [4, 4, 3]);
         let mut seen = Vec::new();
@@ -70,7 +71,7 @@ fn an_epoch_crops_every_training_clip_once_and_keeps_the_smaller_last_batch() {
 #[test]
 fn seed_and_epoch_decide_the_order_and_the_crops() {
     let data = ramps(&LENGTHS, 8, "train");
-    let of = |seed, epoch| Batches::training(&data, 4, seed, epoch).iter().collect::<Vec<_>>();
+    let of = |seed, epoch| Batches::training(&data, 4, &AugmentConfig::default(), seed, epoch).iter().collect::<Vec<_>>();
     assert_eq!(of(1, 3), of(1, 3));
     assert_ne!(of(1, 3), of(1, 4));
     assert_ne!(of(1, 3), of(2, 3));
@@ -81,7 +82,7 @@ fn seed_and_epoch_decide_the_order_and_the_crops() {
 #[test]
 fn a_batch_can_be_filled_in_any_order_into_used_memory() {
     let data = ramps(&LENGTHS, 8, "train");
-    let batches = Batches::training(&data, 4, 0, 0);
+    let batches = Batches::training(&data, 4, &AugmentConfig::default(), 0, 0);
     let in_turn: Vec<Batch> = batches.iter().collect();
     let mut batch = Batch::default();
     for i in [2, 0, 1, 2] {
