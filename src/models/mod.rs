@@ -1,4 +1,17 @@
 //! Networks as lists of layers, with their shapes known before any GPU is.
+//!
+//! Names in `model.safetensors`, with PyTorch's shapes (convolution `(out, in, time, mel)`, linear `(out, in)`); `..` stands
+//! for `weight` and `bias`, and with `bn` for `running_mean` and `running_var` too. A `state_dict` of modules of these names
+//! loads as it is:
+//!
+//! | network | names |
+//! |---|---|
+//! | bbnn | `stem.conv..`, `stem.bn..`, `blocks.{i}.{branch1x1, branch3x3.0, branch3x3.1, branch5x5.0, branch5x5.1, branch_pool}.{bn, conv}..`, `transition.{bn, conv}..`, `head.bn..`, `classifier..` |
+//! | indrnn, plain | `layers.{i}.input..`, `layers.{i}.recurrent.weight` of shape `(hidden)`, `layers.{i}.bn..`, `classifier..` |
+//! | indrnn, residual | `stem..`, `blocks.{i}.{0, 1}.{bn, recurrent, linear}..`, `head.{bn, recurrent}..`, `classifier..` |
+//! | indrnn, dense | `stem..`, `blocks.{i}.{layer}.{0, 1}.{bn, recurrent, linear}..`, `transitions.{i}.{bn, recurrent, linear}..`, `head.{bn, recurrent}..`, `classifier..` |
+//! | rnn, lstm, gru | `rnn.{weight_ih, weight_hh, bias_ih, bias_hh}_l{level}`, `classifier..` |
+//! | all that standardise | `input.mean`, `input.std` of shape `(mels)` |
 
 mod bbnn;
 mod indrnn;
