@@ -59,8 +59,7 @@ fn main() -> anyhow::Result<()> {
     let network = Network::new(&gpu, &model, dimensions)?;
     network.initialise(0);
     let clip_norm = if name == ModelName::Indrnn { 0.0 } else { 1.0 };
-    let optimizer =
-        Optimizer::new(&gpu, network.parameters(), OptimizerSettings { clip_norm, ..OptimizerSettings::default() })?;
+    let optimizer = Optimizer::new(&gpu, network.parameters(), OptimizerSettings { clip_norm, ..OptimizerSettings::default() })?;
     let mut noise = Noise::new(1);
     let (start, size) = (Instant::now(), Size { batch: BATCH, frames });
     let mut errors = Vec::new();

@@ -50,7 +50,9 @@ pub enum GpuError {
         message: String,
     },
     /// An allocation failed.
-    #[error("{label}: the adapter is out of memory for {bytes} more bytes; use a smaller --batch-size or fewer --frames")]
+    #[error(
+        "{label}: the adapter is out of memory for {bytes} more bytes; use a smaller --batch-size, fewer --frames or a smaller network"
+    )]
     OutOfMemory {
         /// What was to be allocated.
         label: String,
@@ -58,7 +60,9 @@ pub enum GpuError {
         bytes: u64,
     },
     /// A tensor is larger than the adapter can hold in one buffer or bind at once.
-    #[error("{label} needs {bytes} bytes where the adapter takes at most {limit}; use a smaller --batch-size or fewer --frames")]
+    #[error(
+        "{label} needs {bytes} bytes where the adapter takes at most {limit}; use a smaller --batch-size, fewer --frames or a smaller network"
+    )]
     TooLarge {
         /// The tensor.
         label: String,

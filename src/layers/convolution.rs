@@ -6,8 +6,10 @@ use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 const CONVOLUTION: Shader = Shader("convolution");
 const CONVOLUTION_SUBGROUP: Shader = Shader("convolution_subgroup");
 const REDUCE: Shader = Shader("reduce");
-/// Pixels are parted into at most this many sums of the weight gradient per slice.
+/// Pixels are parted into at most this many sums of the weight gradient per slice, ..
 const SPLITS: usize = 64;
+/// .. and into fewer where all of them would take more floats than this.
+const SPLIT_FLOATS: usize = 1 << 24;
 
 /// The sizes that a convolution is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +42,14 @@ impl ConvolutionShape {
         self.kernel[0] * self.kernel[1] * self.inputs
     }
 
-    /// Floats of scratch that the weight gradient takes.
+    /// Most sums of the weight gradient per slice.
+    fn splits(&self) -> usize {
+        (SPLIT_FLOATS / (self.weight_rows() * self.outputs)).clamp(1, SPLITS)
+    }
+
+    /// Floats of scratch that the gradients of weight and bias take.
     pub fn scratch(&self, slices: Slices) -> usize {
-        slices.count() * SPLITS * self.weight_rows() * self.outputs
+        slices.count() * self.splits() * self.weight_rows() * self.outputs
     }
 }
 
@@ -247,7 +254,7 @@ impl Convolution {
         let mut first = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let split_rows = rows.div_ceil(SPLITS).max(256).next_multiple_of(16);
+            let split_rows = rows.div_ceil(self.shape.splits()).max(256).next_multiple_of(16);
             let splits = rows.div_ceil(split_rows);
             record(slice, splits, &self.immediates(samples, frames, first, split_rows), rows);
             first += splits;

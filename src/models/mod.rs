@@ -81,7 +81,8 @@ pub fn check(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions) -> Result<(
     match model.name {
         ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, usize::MAX).map(drop)?,
         recurrent => {
-            let widest = if recurrent == ModelName::Indrnn { indrnn::widest(model, mels) } else { recurrent::widest(model, mels) };
+            let widest =
+                if recurrent == ModelName::Indrnn { indrnn::widest(model, mels) } else { recurrent::widest(model, mels) };
             let bytes = (batch * frames * widest * Element::F32.bytes()) as u64;
             let limit = gpu.summary().max_binding_bytes;
             if bytes > limit {
