@@ -17,6 +17,7 @@ mod global_average_pool;
 mod inception;
 mod indrnn;
 mod indrnn_block;
+mod indrnn_contest;
 mod indrnn_scan;
 mod last_step;
 mod linear;
