@@ -9,6 +9,7 @@
 //
 // A dispatch runs `count` steps from `first` on. A long sequence takes several: forward, first to last, goes on from the
 // state that the one before stored; backward, last to first, from `carried` and `partial_sums`. No bit depends on it.
+// Four steps at a time have their loads under way at once: a step alone waits for memory.
 
 const HIDDEN: u32 = 128u;
 
@@ -27,7 +28,7 @@ var<immediate> size: Size;
 @group(0) @binding(4) var<storage, read> dh: array<f32>;
 @group(0) @binding(5) var<storage, read_write> da: array<f32>;
 @group(0) @binding(6) var<storage, read_write> partial_sums: array<f32>;   // (batch, hidden): du of each sample
-@group(0) @binding(7) var<storage, read_write> carried: array<f32>;        // (batch, hidden): g before step `first`
+@group(0) @binding(7) var<storage, read_write> carried: array<f32>;        // (batch, hidden): d of step `first`
 
 @compute @workgroup_size(64)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -41,7 +42,24 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     if (size.first > 0u) {
         value = h[(size.first - 1u) * step + i];
     }
-    for (var t = size.first; t < size.first + size.count; t += 1u) {
+    let end = size.first + size.count;
+    var t = size.first;
+    for (; t + 4u <= end; t += 4u) {
+        let at = t * step + i;
+        let a0 = a[at];
+        let a1 = a[at + step];
+        let a2 = a[at + 2u * step];
+        let a3 = a[at + 3u * step];
+        let h0 = max(0.0, fma(weight, value, a0));
+        let h1 = max(0.0, fma(weight, h0, a1));
+        let h2 = max(0.0, fma(weight, h1, a2));
+        value = max(0.0, fma(weight, h2, a3));
+        h[at] = h0;
+        h[at + step] = h1;
+        h[at + 2u * step] = h2;
+        h[at + 3u * step] = value;
+    }
+    for (; t < end; t += 1u) {
         value = max(0.0, fma(weight, value, a[t * step + i]));
         h[t * step + i] = value;
     }
@@ -56,25 +74,50 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
     let weight = u[i % HIDDEN];
     let end = size.first + size.count;
-    var g = 0.0;
+    // d of the step after; its share of g is taken by fma everywhere, so that it is rounded alike wherever a cut falls.
+    var d = 0.0;
     var sum = 0.0;
     if (end < size.frames) {
-        g = carried[i];
+        d = carried[i];
         sum = partial_sums[i];
     }
     var value = state[(end - 1u) * step + i];
-    for (var t = end; t > size.first; t -= 1u) {
+    var t = end;
+    for (; t >= size.first + 4u; t -= 4u) {
+        let at = (t - 1u) * step + i;
+        let dh0 = dh[at];
+        let dh1 = dh[at - step];
+        let dh2 = dh[at - 2u * step];
+        let dh3 = dh[at - 3u * step];
+        let h1 = state[at - step];
+        let h2 = state[at - 2u * step];
+        let h3 = state[at - 3u * step];
+        var h4 = 0.0;
+        if (t > 4u) {
+            h4 = state[at - 4u * step];
+        }
+        let d0 = select(0.0, fma(weight, d, dh0), value > 0.0);
+        let d1 = select(0.0, fma(weight, d0, dh1), h1 > 0.0);
+        let d2 = select(0.0, fma(weight, d1, dh2), h2 > 0.0);
+        d = select(0.0, fma(weight, d2, dh3), h3 > 0.0);
+        sum = fma(d, h4, fma(d2, h3, fma(d1, h2, fma(d0, h1, sum))));
+        da[at] = d0;
+        da[at - step] = d1;
+        da[at - 2u * step] = d2;
+        da[at - 3u * step] = d;
+        value = h4;
+    }
+    for (; t > size.first; t -= 1u) {
         let at = (t - 1u) * step + i;
         var before = 0.0;
         if (t > 1u) {
             before = state[at - step];
         }
-        let d = select(0.0, dh[at] + g, value > 0.0);
+        d = select(0.0, fma(weight, d, dh[at]), value > 0.0);
         da[at] = d;
         sum = fma(d, before, sum);
-        g = d * weight;
         value = before;
     }
-    carried[i] = g;
+    carried[i] = d;
     partial_sums[i] = sum;
 }

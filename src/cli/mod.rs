@@ -15,7 +15,7 @@ mod train;
 
 pub use exit::{exit_code, words};
 
-use crate::gpu::{AdapterChoice, BackendName, Gpu, GpuError, GpuOptions};
+use crate::gpu::{AdapterChoice, BackendName, Gpu, GpuError, GpuOptions, KernelPolicy};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,7 +54,9 @@ impl Global {
     /// How the device is opened.
     pub fn gpu_options(&self) -> GpuOptions {
         let choice = AdapterChoice { name: self.adapter.clone(), backend: self.backend };
-        GpuOptions { choice, runtime_checks: std::env::var_os("MELGRAD_RUNTIME_CHECKS").is_some_and(|value| value == "1") }
+        let says = |name: &str, wanted: &str| std::env::var_os(name).is_some_and(|value| value == wanted);
+        let kernels = if says("MELGRAD_KERNELS", "plain") { KernelPolicy::Plain } else { KernelPolicy::Measured };
+        GpuOptions { choice, runtime_checks: says("MELGRAD_RUNTIME_CHECKS", "1"), kernels }
     }
 
     /// Opens the device.

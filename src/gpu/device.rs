@@ -1,6 +1,7 @@
 //! An open device: allocation, reading, waiting, and its state of health.
 
 use super::adapter::{self, AdapterChoice, AdapterSummary};
+use super::choice::{Choices, KernelPolicy};
 use super::pass::Pace;
 use super::shader::Kernels;
 use super::{Element, GpuError, Tensor};
@@ -18,6 +19,8 @@ pub struct GpuOptions {
     pub choice: AdapterChoice,
     /// Compile kernels with wgpu's bounds and loop checks: for tests, 10 to 50 times slower on hardware.
     pub runtime_checks: bool,
+    /// Whether kernels that do the same are measured against each other, and where the outcome is kept.
+    pub kernels: KernelPolicy,
 }
 
 /// A device, its queue and its compiled kernels; cheap to clone.
@@ -30,6 +33,7 @@ struct Inner {
     queue: wgpu::Queue,
     runtime_checks: bool,
     kernels: Kernels,
+    choices: Choices,
     pace: Mutex<Pace>,
     health: Arc<Health>,
     allocated: AtomicU64,
@@ -69,12 +73,14 @@ impl Gpu {
             let _ = uncaptured.0.set(typed("a submission", 0, error));
         }));
         let pace = Mutex::new(Pace::new(&summary));
+        let choices = Choices::new(&summary, options);
         Ok(Self(Arc::new(Inner {
             summary,
             device,
             queue,
             runtime_checks: options.runtime_checks,
             kernels: Kernels::default(),
+            choices,
             pace,
             health,
             allocated: AtomicU64::new(0),
@@ -199,6 +205,10 @@ impl Gpu {
 
     pub(super) fn kernels(&self) -> &Kernels {
         &self.0.kernels
+    }
+
+    pub(super) fn choice_state(&self) -> &Choices {
+        &self.0.choices
     }
 
     pub(super) fn pace(&self) -> &Mutex<Pace> {

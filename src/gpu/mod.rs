@@ -8,10 +8,13 @@
 //! - a kernel never reads or writes outside its bindings: it is compiled without the runtime checks that would catch it
 //!   (10 to 50 times faster), and every kernel test runs with them as well ([`GpuOptions::runtime_checks`]);
 //! - nothing here assumes a subgroup width, a tile size or timestamps inside passes;
-//! - the host never waits for the device except in [`Gpu::read`], [`Gpu::wait`] and, after two steps, [`Gpu::end_step`].
+//! - the host never waits for the device except in [`Gpu::read`], [`Gpu::wait`] and, after two steps, [`Gpu::end_step`];
+//! - which of several kernels an adapter gets is measured once and remembered ([`Gpu::choose`]): a choice that changed from
+//!   run to run would change bits.
 
 mod adapter;
 mod arena;
+mod choice;
 mod device;
 mod error;
 mod pass;
@@ -24,6 +27,7 @@ mod timer;
 
 pub use adapter::{AdapterChoice, AdapterSummary, BackendName, list_adapters};
 pub use arena::{Arena, ArenaPlan};
+pub use choice::{Contest, KernelPolicy};
 pub use device::{Gpu, GpuOptions};
 pub use error::GpuError;
 pub use pass::{Grid, Pass};

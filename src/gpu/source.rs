@@ -75,6 +75,15 @@ pub fn shader_names() -> impl Iterator<Item = &'static str> {
     SHADERS.iter().map(|(name, _)| *name)
 }
 
+/// A fingerprint of all shaders: what was measured with other texts says nothing.
+pub(super) fn shaders_hash() -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for (name, text) in SHADERS {
+        hasher.update(name.as_bytes()).update(&[0]).update(text.as_bytes()).update(&[0]);
+    }
+    hasher.finalize()
+}
+
 /// The text of shader `name` with its constants replaced. Every constant must stand in the file on a line of its own,
 /// `const NAME: type = value;`, with the same type.
 pub fn specialise(name: &str, constants: &[(&str, Constant)]) -> Result<String, GpuError> {

@@ -2,7 +2,7 @@
 
 use super::convolution::reduce;
 use super::indrnn_scan::IndrnnScan;
-use super::{Map, Param, Size};
+use super::{Map, Param, Size, indrnn_contest};
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const INDRNN: Shader = Shader("indrnn");
@@ -32,11 +32,13 @@ enum Kernels {
 }
 
 impl IndrnnRecurrence {
-    /// Prepares the kernels from `a` to `h`, both (time, batch, hidden); `scratch` holds batch x hidden floats.
+    /// Prepares the kernels from `a` to `h`, both (time, batch, hidden); `scratch` holds batch x hidden floats. Which
+    /// kernels is measured where it may matter ([`Gpu::choose`]).
     pub fn new(gpu: &Gpu, a: &Map, h: &Map, u: &Param, scratch: &Tensor) -> Result<Self, GpuError> {
         let shape = a.value.tensor.shape();
         let capacity = Size { frames: shape[0], batch: shape[1] };
-        Self::with_path(gpu, IndrnnPath::Sequential, capacity, a, h, u, scratch)
+        let path = indrnn_contest::choose(gpu, capacity, a.value.stride);
+        Self::with_path(gpu, path, capacity, a, h, u, scratch)
     }
 
     /// As [`IndrnnRecurrence::new`], by the kernels of `path`, for batches up to `capacity`.

@@ -19,6 +19,7 @@ mod global_average_pool;
 mod inception;
 mod indrnn;
 mod indrnn_block;
+mod indrnn_contest;
 mod indrnn_scan;
 mod indrnn_unit;
 mod last_step;

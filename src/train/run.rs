@@ -23,6 +23,7 @@ pub fn train(
     write_splits_csv(&run.file("splits.csv"), data)?;
     write_bad_files_csv(&run.file("bad_files.csv"), data)?;
     let mut session = Session::open(gpu, config, data)?;
+    run.write_kernels(&gpu.choices())?;
     let declarations = session.network.parameters().declarations().clone();
     let adapter = super::adapter_words(gpu);
     let mut tell = |event: Event| observer.event(&event).map_err(TrainError::Observer);

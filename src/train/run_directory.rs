@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use crate::config::{Config, ConfigError};
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -125,6 +126,11 @@ impl RunDirectory {
     /// Writes `environment.json`: this process, now, on `adapter`.
     pub fn write_environment(&self, adapter: serde_json::Value) -> Result<(), RunDirectoryError> {
         write_json(&self.file("environment.json"), &Environment::now(adapter))
+    }
+
+    /// Writes `kernels.json`: which kernels the adapter got where there was a choice, since other ones give other bits.
+    pub fn write_kernels(&self, choices: &BTreeMap<String, String>) -> Result<(), RunDirectoryError> {
+        write_json(&self.file("kernels.json"), choices)
     }
 }
 

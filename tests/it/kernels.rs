@@ -15,7 +15,7 @@ pub(crate) fn devices() -> [&'static Gpu; 2] {
     static DEVICES: [OnceLock<Gpu>; 2] = [OnceLock::new(), OnceLock::new()];
     [false, true].map(|runtime_checks| {
         DEVICES[usize::from(runtime_checks)].get_or_init(|| {
-            let options = GpuOptions { runtime_checks, choice: crate::chosen() };
+            let options = GpuOptions { runtime_checks, choice: crate::chosen(), ..GpuOptions::default() };
             Gpu::open(&options).unwrap_or_else(|error| panic!("these tests need an adapter, a software one will do: {error}"))
         })
     })

@@ -3,6 +3,7 @@
 
 mod audio;
 mod checkpoint;
+mod choice;
 mod cli;
 mod config;
 mod dataset;

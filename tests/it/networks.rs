@@ -112,7 +112,8 @@ fn upload(network: &Network) -> Size {
 }
 
 fn gpu(runtime_checks: bool) -> Gpu {
-    Gpu::open(&GpuOptions { runtime_checks, choice: crate::chosen() }).expect("the tests need a GPU adapter")
+    Gpu::open(&GpuOptions { runtime_checks, choice: crate::chosen(), ..GpuOptions::default() })
+        .expect("the tests need a GPU adapter")
 }
 
 /// Adds a line to `misses` if `found` differs from `expected`; `floor` is the least magnitude that counts.

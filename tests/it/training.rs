@@ -127,7 +127,15 @@ fn a_run_learns_from_music_and_leaves_a_whole_run_directory() {
     assert_eq!(summary.majority_baseline, Some(0.2));
     assert!(matches!(events.0.last(), Some(Event::Finished(_))));
 
-    for file in ["config.toml", "splits.csv", "bad_files.csv", "evaluation.json", "predictions.csv", "confusion_matrix.csv"] {
+    for file in [
+        "config.toml",
+        "splits.csv",
+        "bad_files.csv",
+        "kernels.json",
+        "evaluation.json",
+        "predictions.csv",
+        "confusion_matrix.csv",
+    ] {
         assert!(run.file(file).is_file(), "{file}");
     }
     for file in ["model.safetensors", "optimizer.safetensors", "manifest.json"] {
