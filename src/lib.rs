@@ -4,7 +4,7 @@
 //! # The way of the data
 //! ```text
 //! file -> Waveform -> resampled -> log-mel -> cache -> Dataset (split by group) -> Batch
-//!   -> GPU: forward -> loss -> the same layers backwards -> clip -> Adam      one submission per step, nothing read back
+//!   -> GPU: forward -> loss -> the same layers backwards -> clip -> Adam | SGD   one submission per step, nothing read back
 //!   -> end of epoch: sums -> EpochMetrics -> Event -> progress, metrics.csv, checkpoint
 //! ```
 //!
@@ -18,7 +18,7 @@
 //! | [`gpu`] | the only folder that names wgpu: device, tensors, shaders, passes |
 //! | [`layers`] | launchers of the shaders of the same names, forward beside backward |
 //! | [`models`] | networks as lists of layers; names and shapes known without a GPU |
-//! | [`optim`] | gradient clipping and Adam over one arena |
+//! | [`optim`] | gradient clipping, Adam and SGD over one arena |
 //! | [`train`] | where data and networks meet: epochs, evaluation, checkpoints; emits [`train::event::Event`] |
 //! | [`report`] | what becomes of events: terminal, JSONL, CSV |
 //! | [`reference`] | every layer in plain f64, for the tests and the self-test |

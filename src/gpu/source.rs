@@ -21,6 +21,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "max_pool",
     "reduce",
     "relu",
+    "sgd",
     "softmax_cross_entropy",
     "standardise",
 ];

@@ -1,11 +1,11 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy,
+    Comparison, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, optimizer, pool, softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{ConvolutionVariant, Gradient, PoolShape, Size};
-use crate::optim::AdamSettings;
+use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
 
 /// What became of one kernel family.
@@ -35,7 +35,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 12] = [
+const FAMILIES: [(&str, Check); 13] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -72,10 +72,17 @@ const FAMILIES: [(&str, Check); 12] = [
         softmax_cross_entropy::check(gpu, case)
     }),
     ("adam", |gpu| {
-        let settings = AdamSettings { clip_norm: 5.0, clip_value: 0.1, weight_decay: 0.01, ..AdamSettings::default() };
-        adam::check(gpu, adam::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
+        let mut list = updates(gpu, Rule::ADAM)?;
+        list.extend(updates(gpu, Rule::ADAMW)?);
+        Ok(list)
     }),
+    ("sgd", |gpu| updates(gpu, Rule::Sgd { momentum: 0.9 })),
 ];
+
+fn updates(gpu: &Gpu, rule: Rule) -> Result<Vec<Comparison>, GpuError> {
+    let settings = OptimizerSettings { rule, clip_norm: 5.0, clip_value: 0.1, weight_decay: 0.01 };
+    optimizer::check(gpu, optimizer::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
+}
 
 /// Tries every kernel family on `gpu`; one that fails does not keep the others from being tried.
 pub fn run(gpu: &Gpu) -> Vec<Outcome> {

@@ -59,7 +59,7 @@ pub(super) fn train_epoch(
 ) -> Result<EpochResult, TrainError> {
     let network = &session.network;
     let gpu = network.gpu();
-    let withheld = session.adam.state(gpu)?.withheld;
+    let withheld = session.optimizer.state(gpu)?.withheld;
     if let Some(timer) = &session.timer {
         timer.take();
     }
@@ -78,7 +78,7 @@ pub(super) fn train_epoch(
         let mut pass = Pass::timed(gpu, session.timer.as_ref());
         network.forward(&mut pass, size, Mode::Train);
         network.backward(&mut pass, size);
-        session.adam.step(&mut pass, session.learning_rate);
+        session.optimizer.step(&mut pass, session.learning_rate);
         readback.fetch(gpu, &mut pass, &network.loss().results, i as u64)?;
         pass.submit()?;
         readback.submitted();
@@ -96,7 +96,7 @@ pub(super) fn train_epoch(
     }
     let seconds = start.elapsed().as_secs_f64();
     tell(&sums, observer)?;
-    let withheld = session.adam.state(gpu)?.withheld - withheld;
+    let withheld = session.optimizer.state(gpu)?.withheld - withheld;
     if withheld as usize == batches.len() || sums.not_finite == sums.clips {
         return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
     }

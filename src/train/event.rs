@@ -82,7 +82,7 @@ pub struct EpochMetrics {
     pub val_loss: Option<f64>,
     /// 0..1.
     pub val_accuracy: Option<f64>,
-    /// Adam's step size in this epoch.
+    /// The step size of the epoch's last update.
     pub learning_rate: f64,
     /// Wall seconds of the training steps: without validation and checkpoints.
     pub epoch_seconds: f64,

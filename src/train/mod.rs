@@ -60,7 +60,7 @@ pub enum TrainError {
     Diverged {
         /// From 1.
         epoch: usize,
-        /// Adam's step size.
+        /// The recipe's.
         learning_rate: f32,
     },
 }
