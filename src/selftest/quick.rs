@@ -68,8 +68,12 @@ const FAMILIES: [(&str, Check); 13] = [
         indrnn::check(gpu, indrnn::Case { size, capacity, hidden: 33, weights: indrnn::Weights::Mixed })
     }),
     ("softmax_cross_entropy", |gpu| {
-        let case = softmax_cross_entropy::Case { batch: 70, capacity: 100, classes: 10, magnitude: 40.0, broken: Some(f32::NAN) };
-        softmax_cross_entropy::check(gpu, case)
+        let plain = softmax_cross_entropy::Case { capacity: 100, ..softmax_cross_entropy::Case::new(70, 10, 40.0) };
+        let broken = softmax_cross_entropy::Case { broken: Some(f32::NAN), ..plain };
+        let mut list = softmax_cross_entropy::check(gpu, broken)?;
+        let weighted = softmax_cross_entropy::Case { smoothing: 0.1, weighted: true, divisor: Some(99.0), ..plain };
+        list.extend(softmax_cross_entropy::check(gpu, weighted)?);
+        Ok(list)
     }),
     ("adam", |gpu| {
         let mut list = updates(gpu, Rule::ADAM)?;

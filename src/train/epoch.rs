@@ -28,6 +28,7 @@ struct Sums {
     right: f64,
     clips: f64,
     not_finite: f64,
+    weight: f64,
     steps: usize,
 }
 
@@ -37,12 +38,13 @@ impl Sums {
         self.right += f64::from(results[1]);
         self.clips += f64::from(results[2]);
         self.not_finite += f64::from(results[3]);
+        self.weight += f64::from(results[4]);
         self.steps += 1;
     }
 
-    /// Mean loss over the clips whose loss was finite.
+    /// Weighted mean loss over the clips whose loss was finite.
     fn loss(&self) -> f64 {
-        self.loss / (self.clips - self.not_finite).max(1.0)
+        if self.weight > 0.0 { self.loss / self.weight } else { 0.0 }
     }
 
     fn accuracy(&self) -> f64 {

@@ -74,7 +74,7 @@ pub struct Step {
 pub struct EpochMetrics {
     /// From 1.
     pub epoch: usize,
-    /// Mean cross entropy over the training clips, as they were trained on.
+    /// Mean loss over the training clips, as they were trained on: cross entropy, label smoothing and class weights included.
     pub train_loss: f64,
     /// 0..1.
     pub train_accuracy: f64,

@@ -1,6 +1,7 @@
 //! What a run holds on the device while it trains.
 
 use super::checkpoint::NamedTensor;
+use super::class_weights::class_weights;
 use super::{TrainError, weights};
 use crate::config::Config;
 use crate::dataset::{Dataset, MelStatistics, Split};
@@ -33,8 +34,10 @@ impl<'a> Session<'a> {
             mels: data.n_mels,
             classes: data.classes.len(),
         };
-        let network = Network::new(gpu, &config.model, dimensions)?;
+        let mut network = Network::new(gpu, &config.model, dimensions)?;
         network.initialise(recipe.seed);
+        let class_weights = class_weights(recipe.class_weights, &data.class_counts(Split::Train));
+        network.set_loss(recipe.label_smoothing, &class_weights);
         let standardisation = config.model.standardises_input().then(|| data.mel_statistics());
         if let Some(statistics) = &standardisation {
             network.set_standardisation(&statistics.mean, &statistics.std);

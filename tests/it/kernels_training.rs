@@ -7,18 +7,32 @@ use melgrad::selftest::{optimizer, softmax_cross_entropy};
 #[test]
 fn softmax_cross_entropy_agrees_with_its_reference() {
     use softmax_cross_entropy::Case;
-    let case = |batch, classes| Case { batch, capacity: batch, classes, magnitude: 3.0, broken: None };
-    let mut cases = vec![case(1, 2), case(33, 10), case(100, 10), case(64, 3), case(65, 129)];
+    let mut cases = vec![
+        Case::new(1, 2, 3.0),
+        Case::new(33, 10, 3.0),
+        Case::new(100, 10, 3.0),
+        Case::new(64, 3, 3.0),
+        Case::new(65, 129, 3.0),
+        Case { capacity: 64, ..Case::new(33, 10, 3.0) },
+    ];
     for magnitude in [0.4, 80.0, 1e4] {
-        cases.extend([Case { magnitude, ..case(1, 10) }, Case { magnitude, ..case(100, 10) }]);
+        cases.extend([Case::new(1, 10, magnitude), Case::new(100, 10, magnitude)]);
     }
-    for broken in [f32::NAN, f32::INFINITY] {
+    for case in cases.clone() {
+        let divisor = Some(3.5 * case.batch as f32);
         cases.extend([
-            Case { broken: Some(broken), ..case(1, 10) },
-            Case { broken: Some(broken), capacity: 120, ..case(100, 10) },
+            Case { smoothing: 0.1, ..case },
+            Case { weighted: true, ..case },
+            Case { smoothing: 0.3, weighted: true, ..case },
+            Case { smoothing: 0.1, weighted: true, divisor, ..case },
+            Case { divisor, ..case },
         ]);
     }
-    cases.push(Case { capacity: 64, ..case(33, 10) });
+    for broken in [f32::NAN, f32::INFINITY] {
+        let broken = Case { broken: Some(broken), ..Case::new(1, 10, 3.0) };
+        let among = Case { batch: 100, capacity: 120, ..broken };
+        cases.extend([broken, among, Case { weighted: true, ..among }, Case { smoothing: 0.1, ..among }]);
+    }
     try_all(&cases, softmax_cross_entropy::check);
 }
 

@@ -7,6 +7,8 @@
 //! def ramp(factor, *shape):
 //!     n = torch.Size(shape).numel()
 //!     return torch.sin(factor * torch.arange(1, n + 1)).reshape(shape)
+//! def sums(*tensors):  # one number that no permutation leaves alone
+//!     print([round(float((t.detach().flatten() * ramp(0.9, t.numel())).sum()), 9) for t in tensors])
 //!
 //! # clip to norm 0.5, clamp to 0.2, then three steps of each optimiser
 //! for new in (lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.2),
@@ -18,10 +20,15 @@
 //!         norm = torch.nn.utils.clip_grad_norm_([p], 0.5); torch.nn.utils.clip_grad_value_([p], 0.2)
 //!         rule.step()
 //!     print(round(norm.item(), 9), [round(float(v), 12) for v in p.detach()])
+//! # cross-entropy with label smoothing, class weights and both: batch 4, 3 classes
+//! for options in (dict(label_smoothing=.1), dict(weight=ramp(.7, 3) ** 2), dict(label_smoothing=.1, weight=ramp(.7, 3) ** 2)):
+//!     x = (5 * ramp(.3, 4, 3)).requires_grad_()
+//!     loss = F.cross_entropy(x, torch.tensor([0, 2, 1, 1]), **options); loss.backward()
+//!     print(round(loss.item(), 9)); sums(x.grad)
 //! ```
 
-use crate::reference_pytorch::{check_close, ramp};
-use melgrad::reference::{adam, gradient_clip, sgd};
+use crate::reference_pytorch::{check, check_close, ramp};
+use melgrad::reference::{adam, gradient_clip, sgd, softmax_cross_entropy};
 
 /// The norm before clipping in the last of three steps, and the values after them.
 fn three_steps(mut step: impl FnMut(u64, &mut [f64], &[f64])) -> (f64, Vec<f64>) {
@@ -55,4 +62,21 @@ fn clipping_and_then_sgd_with_momentum_and_decay_are_pytorch_s() {
     let mut buffer = vec![0.0; 5];
     let (_, value) = three_steps(|_, value, grad| sgd::step(settings, value, grad, &mut buffer));
     check_close("value", &value, &[0.177338619424, 0.419411077804, 0.668106227898, 0.832464936478, 0.870248652059]);
+}
+
+#[test]
+fn cross_entropy_with_smoothing_and_class_weights_is_pytorch_s() {
+    let size = softmax_cross_entropy::Size { batch: 4, classes: 3 };
+    let logits: Vec<f64> = ramp(0.3, 12).iter().map(|logit| 5.0 * logit).collect();
+    let (alike, weights) = (vec![1.0; 3], ramp(0.7, 3).iter().map(|w| w * w).collect::<Vec<f64>>());
+    for (smoothing, weights, loss, dlogits) in [
+        (0.1, &alike, 1.710059231, -0.006963388),
+        (0.0, &weights, 1.598462237, 0.024093983),
+        (0.1, &weights, 1.574507674, 0.024713566),
+    ] {
+        let output = softmax_cross_entropy::forward_weighted(size, &logits, &[0, 2, 1, 1], weights, smoothing);
+        let what = format!("smoothed by {smoothing}, weights {weights:?}");
+        check_close(&format!("loss {what}"), &[output.loss], &[loss]);
+        check(&format!("dlogits {what}"), &[&output.dlogits], &[dlogits]);
+    }
 }
