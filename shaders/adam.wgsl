@@ -1,13 +1,16 @@
-// Adam over the whole parameter arena (Kingma & Ba 2015; decoupled weight decay: Loshchilov & Hutter 2019; as in PyTorch).
+// Adam over the whole parameter arena (Kingma & Ba 2015), as torch.optim.Adam and, DECOUPLED, AdamW (Loshchilov & Hutter
+// 2019) have it.
 //
 //   g = clamp(gradient * factor, -clip_value, clip_value)
-//   p = p * (1 - learning_rate * weight_decay[i]);  m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v)
+//   g += decay[i] * p, or, DECOUPLED, p = p * (1 - learning_rate * decay[i])
+//   m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v)
 //   p -= learning_rate / (1 - beta1^step) * m / (sqrt(v / (1 - beta2^step)) + epsilon);  then |p| <= limits[i]
 //
 // `control` comes from gradient_clip.wgsl: factor, finite, .., step. With a non-finite gradient nothing changes.
 // `traits` holds per element the weight decay and the largest magnitude (0: none), which recurrent weights need.
 
 const COUNT: u32 = 1024u;
+const DECOUPLED: bool = false;
 
 struct Size {
     learning_rate: f32,
@@ -45,6 +48,12 @@ fn step(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (size.clip_value > 0.0) {
         g = clamp(g, -size.clip_value, size.clip_value);
     }
+    var p = parameters[i];
+    if (DECOUPLED) {
+        p *= 1.0 - size.learning_rate * traits[i].x;
+    } else {
+        g = fma(traits[i].x, p, g);
+    }
     let m = fma(1.0 - size.beta1, g - first_moment[i], first_moment[i]);
     let v = fma(1.0 - size.beta2, g * g - second_moment[i], second_moment[i]);
     first_moment[i] = m;
@@ -52,7 +61,6 @@ fn step(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let steps = control[4];
     let correction1 = one_minus_exp(size.ln_beta1 * steps);
     let correction2 = one_minus_exp(size.ln_beta2 * steps);
-    var p = parameters[i] * (1.0 - size.learning_rate * traits[i].x);
     p -= size.learning_rate / correction1 * m / (sqrt(v / correction2) + size.epsilon);
     if (traits[i].y > 0.0) {
         p = clamp(p, -traits[i].y, traits[i].y);

@@ -1,6 +1,6 @@
 //! The step benchmark: milliseconds per training step of named workloads on synthetic data.
 //!
-//! A step is upload, forward, backward and Adam, as in training; at most two are in flight. Steps are timed after
+//! A step is upload, forward, backward and Adam's update, as in training; at most two are in flight. Steps are timed after
 //! warm-up, in several rounds; the figure is the best mean of a round, as `benches/pytorch_peers.py` takes it.
 
 mod workload;
@@ -10,7 +10,7 @@ pub use workload::{Workload, WorkloadError};
 use crate::gpu::{Gpu, GpuError, Pass, Profile, Timer};
 use crate::layers::{Mode, Size};
 use crate::models::{BuildError, Network};
-use crate::optim::{Adam, AdamSettings};
+use crate::optim::{Optimizer, OptimizerSettings};
 use crate::reference::noise::Noise;
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ pub struct Measurement {
 /// A network on synthetic data, ready to step.
 pub struct Bench {
     network: Network,
-    adam: Adam,
+    optimizer: Optimizer,
     size: Size,
     features: Vec<f32>,
     labels: Vec<u32>,
@@ -61,20 +61,20 @@ impl Bench {
         let dimensions = workload.dimensions;
         let network = Network::new(gpu, &workload.model, dimensions)?;
         network.initialise(0);
-        let adam = Adam::new(gpu, network.parameters(), AdamSettings::default())?;
+        let optimizer = Optimizer::new(gpu, network.parameters(), OptimizerSettings::default())?;
         let mut noise = Noise::new(1);
         let features =
             noise.numbers(dimensions.batch * dimensions.frames * dimensions.mels).into_iter().map(|v| v as f32).collect();
         let labels = noise.labels(dimensions.batch, dimensions.classes);
         let size = Size { batch: dimensions.batch, frames: dimensions.frames };
-        Ok(Self { network, adam, size, features, labels })
+        Ok(Self { network, optimizer, size, features, labels })
     }
 
     fn step<'a>(&'a self, mut pass: Pass<'a>) -> Result<(usize, usize), GpuError> {
         self.network.upload(&self.features, &self.labels);
         self.network.forward(&mut pass, self.size, Mode::Train);
         self.network.backward(&mut pass, self.size);
-        self.adam.step(&mut pass, 1e-4);
+        self.optimizer.step(&mut pass, 1e-4);
         let dispatches = pass.dispatches();
         Ok((dispatches, pass.submit()?))
     }

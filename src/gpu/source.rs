@@ -24,6 +24,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "max_pool",
     "reduce",
     "relu",
+    "sgd",
     "softmax_cross_entropy",
     "standardise",
 ];

@@ -129,11 +129,24 @@ impl Network {
         self.gpu.write(&self.loss.labels, labels);
     }
 
+    /// Sets what is trained for: how much of the target is spread over all classes, and how much each class counts.
+    /// Plain cross entropy (0, all 1) at first.
+    pub fn set_loss(&mut self, label_smoothing: f32, class_weights: &[f32]) {
+        self.loss.label_smoothing = label_smoothing;
+        self.gpu.write(&self.loss.class_weights, class_weights);
+    }
+
     /// Records the way from features to logits, probabilities and results.
     pub fn forward(&self, pass: &mut Pass<'_>, size: Size, mode: Mode) {
+        self.forward_part(pass, size, mode, None);
+    }
+
+    /// As [`Network::forward`], for a batch that is only part of an update: its gradients are divided by `divisor`, the
+    /// sum of the labels' class weights over the whole update.
+    pub fn forward_part(&self, pass: &mut Pass<'_>, size: Size, mode: Mode, divisor: Option<f32>) {
         self.standardise.forward(pass, size);
         self.body.forward(pass, size, mode);
-        self.loss.forward(pass, size.batch);
+        self.loss.forward(pass, size.batch, divisor);
     }
 
     /// Records the way from the loss back to every parameter's gradient.

@@ -1,10 +1,11 @@
-//! Adam (Kingma and Ba, arXiv 1412.6980) with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), in
-//! the form of PyTorch's `AdamW`.
+//! Adam (Kingma and Ba, arXiv 1412.6980) in the form of PyTorch's `Adam`, whose weight decay is added to the gradient,
+//! and of its `AdamW`, whose is decoupled (Loshchilov and Hutter, arXiv 1711.05101).
 //!
-//! `value *= 1 - learning_rate weight_decay; m = beta1 m + (1 - beta1) grad; v = beta2 v + (1 - beta2) grad^2;`
+//! `grad += weight_decay value`, or, decoupled, `value *= 1 - learning_rate weight_decay;`
+//! `m = beta1 m + (1 - beta1) grad; v = beta2 v + (1 - beta2) grad^2;`
 //! `value -= learning_rate m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps)`.
 
-/// The settings of one optimiser; `weight_decay` 0 is plain Adam.
+/// The settings of one optimiser.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Step size.
@@ -15,14 +16,16 @@ pub struct Adam {
     pub beta2: f64,
     /// Added outside the square root.
     pub eps: f64,
-    /// Share of each value that is taken off per unit of step size, apart from the gradient.
+    /// How strongly each value is drawn to zero.
     pub weight_decay: f64,
+    /// Whether the decay acts apart from the gradient.
+    pub decoupled: bool,
 }
 
 impl Adam {
-    /// PyTorch's defaults: 0.9, 0.999, 1e-8, no decay.
+    /// PyTorch's defaults of `Adam`: 0.9, 0.999, 1e-8, no decay.
     pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
+        Self { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false }
     }
 }
 
@@ -33,9 +36,13 @@ pub fn step(adam: Adam, step: u64, value: &mut [f64], grad: &[f64], m: &mut [f64
     let correction1 = 1.0 - adam.beta1.powf(step as f64);
     let correction2 = 1.0 - adam.beta2.powf(step as f64);
     for i in 0..value.len() {
-        m[i] = adam.beta1 * m[i] + (1.0 - adam.beta1) * grad[i];
-        v[i] = adam.beta2 * v[i] + (1.0 - adam.beta2) * grad[i] * grad[i];
-        let decayed = value[i] * (1.0 - adam.learning_rate * adam.weight_decay);
+        let (decayed, grad) = if adam.decoupled {
+            (value[i] * (1.0 - adam.learning_rate * adam.weight_decay), grad[i])
+        } else {
+            (value[i], grad[i] + adam.weight_decay * value[i])
+        };
+        m[i] = adam.beta1 * m[i] + (1.0 - adam.beta1) * grad;
+        v[i] = adam.beta2 * v[i] + (1.0 - adam.beta2) * grad * grad;
         value[i] = decayed - adam.learning_rate * (m[i] / correction1) / ((v[i] / correction2).sqrt() + adam.eps);
     }
 }

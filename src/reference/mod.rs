@@ -24,5 +24,6 @@ pub mod linear;
 pub mod max_pool;
 pub mod noise;
 pub mod relu;
+pub mod sgd;
 pub mod softmax_cross_entropy;
 pub mod window;

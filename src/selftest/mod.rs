@@ -6,7 +6,6 @@
 //! numbers and a gradient that is different at every place, and compares. Tolerances are shares of the largest magnitude of the
 //! compared tensor; kernels that only move numbers must be exact.
 
-pub mod adam;
 pub mod batch_norm;
 mod bench;
 mod comparison;
@@ -16,6 +15,7 @@ pub mod elementwise;
 pub mod global_average_pool;
 pub mod indrnn;
 pub mod linear;
+pub mod optimizer;
 pub mod pool;
 mod quick;
 pub mod softmax_cross_entropy;

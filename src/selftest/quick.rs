@@ -1,12 +1,12 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, adam, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, pool,
+    Comparison, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, optimizer, pool,
     softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{ConvolutionVariant, Gradient, IndrnnPath, Mode, PoolShape, Size};
-use crate::optim::AdamSettings;
+use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
 
 /// What became of one kernel family.
@@ -36,7 +36,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 14] = [
+const FAMILIES: [(&str, Check); 15] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -71,18 +71,29 @@ const FAMILIES: [(&str, Check); 14] = [
         dropout::check(gpu, dropout::Case { size: SIZE, capacity: CAPACITY, channels: 13, p: 0.3, seed, stream, mode })
     }),
     ("softmax_cross_entropy", |gpu| {
-        let case = softmax_cross_entropy::Case { batch: 70, capacity: 100, classes: 10, magnitude: 40.0, broken: Some(f32::NAN) };
-        softmax_cross_entropy::check(gpu, case)
+        let plain = softmax_cross_entropy::Case { capacity: 100, ..softmax_cross_entropy::Case::new(70, 10, 40.0) };
+        let broken = softmax_cross_entropy::Case { broken: Some(f32::NAN), ..plain };
+        let mut list = softmax_cross_entropy::check(gpu, broken)?;
+        let weighted = softmax_cross_entropy::Case { smoothing: 0.1, weighted: true, divisor: Some(99.0), ..plain };
+        list.extend(softmax_cross_entropy::check(gpu, weighted)?);
+        Ok(list)
     }),
     ("adam", |gpu| {
-        let settings = AdamSettings { clip_norm: 5.0, clip_value: 0.1, weight_decay: 0.01, ..AdamSettings::default() };
-        adam::check(gpu, adam::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
+        let mut list = updates(gpu, Rule::ADAM)?;
+        list.extend(updates(gpu, Rule::ADAMW)?);
+        Ok(list)
     }),
+    ("sgd", |gpu| updates(gpu, Rule::Sgd { momentum: 0.9 })),
 ];
 
 fn recurrence(path: IndrnnPath) -> indrnn::Case {
     let capacity = Size { batch: 5, frames: 70 };
     indrnn::Case { capacity, path, ..indrnn::Case::new(64, 3, 33, indrnn::Weights::Mixed) }
+}
+
+fn updates(gpu: &Gpu, rule: Rule) -> Result<Vec<Comparison>, GpuError> {
+    let settings = OptimizerSettings { rule, clip_norm: 5.0, clip_value: 0.1, weight_decay: 0.01 };
+    optimizer::check(gpu, optimizer::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
 }
 
 /// Tries every kernel family on `gpu`; one that fails does not keep the others from being tried.

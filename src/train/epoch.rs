@@ -28,6 +28,7 @@ struct Sums {
     right: f64,
     clips: f64,
     not_finite: f64,
+    weight: f64,
     steps: usize,
 }
 
@@ -37,12 +38,13 @@ impl Sums {
         self.right += f64::from(results[1]);
         self.clips += f64::from(results[2]);
         self.not_finite += f64::from(results[3]);
+        self.weight += f64::from(results[4]);
         self.steps += 1;
     }
 
-    /// Mean loss over the clips whose loss was finite.
+    /// Weighted mean loss over the clips whose loss was finite.
     fn loss(&self) -> f64 {
-        self.loss / (self.clips - self.not_finite).max(1.0)
+        if self.weight > 0.0 { self.loss / self.weight } else { 0.0 }
     }
 
     fn accuracy(&self) -> f64 {
@@ -59,7 +61,7 @@ pub(super) fn train_epoch(
 ) -> Result<EpochResult, TrainError> {
     let network = &session.network;
     let gpu = network.gpu();
-    let withheld = session.adam.state(gpu)?.withheld;
+    let withheld = session.optimizer.state(gpu)?.withheld;
     if let Some(timer) = &session.timer {
         timer.take();
     }
@@ -78,7 +80,7 @@ pub(super) fn train_epoch(
         let mut pass = Pass::timed(gpu, session.timer.as_ref());
         network.forward(&mut pass, size, Mode::Train);
         network.backward(&mut pass, size);
-        session.adam.step(&mut pass, session.learning_rate);
+        session.optimizer.step(&mut pass, session.learning_rate);
         readback.fetch(gpu, &mut pass, &network.loss().results, i as u64)?;
         pass.submit()?;
         readback.submitted();
@@ -96,7 +98,7 @@ pub(super) fn train_epoch(
     }
     let seconds = start.elapsed().as_secs_f64();
     tell(&sums, observer)?;
-    let withheld = session.adam.state(gpu)?.withheld - withheld;
+    let withheld = session.optimizer.state(gpu)?.withheld - withheld;
     if withheld as usize == batches.len() || sums.not_finite == sums.clips {
         return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
     }

@@ -74,7 +74,7 @@ pub struct Step {
 pub struct EpochMetrics {
     /// From 1.
     pub epoch: usize,
-    /// Mean cross entropy over the training clips, as they were trained on.
+    /// Mean loss over the training clips, as they were trained on: cross entropy, label smoothing and class weights included.
     pub train_loss: f64,
     /// 0..1.
     pub train_accuracy: f64,
@@ -82,7 +82,7 @@ pub struct EpochMetrics {
     pub val_loss: Option<f64>,
     /// 0..1.
     pub val_accuracy: Option<f64>,
-    /// Adam's step size in this epoch.
+    /// The step size of the epoch's last update.
     pub learning_rate: f64,
     /// Wall seconds of the training steps: without validation and checkpoints.
     pub epoch_seconds: f64,

@@ -1,6 +1,7 @@
 //! Training and evaluation: where data and networks meet, through batches.
 
 pub mod checkpoint;
+mod class_weights;
 mod conclude;
 mod early_stop;
 pub mod environment;
@@ -60,7 +61,7 @@ pub enum TrainError {
     Diverged {
         /// From 1.
         epoch: usize,
-        /// Adam's step size.
+        /// The recipe's.
         learning_rate: f32,
     },
 }

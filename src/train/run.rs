@@ -1,6 +1,7 @@
 //! A whole training run: epochs, validation, checkpoints, and one look at the test part with the best weights.
 
 use super::TrainError;
+use super::class_weights;
 use super::conclude::conclude;
 use super::early_stop::EarlyStop;
 use super::epoch::train_epoch;
@@ -39,8 +40,9 @@ pub fn train(
         classes: data.classes.clone(),
         adapter: adapter.clone(),
     }))?;
-    for message in &data.warnings {
-        tell(Event::Warning { message: message.clone() })?;
+    let weightless = class_weights::warning(config.train.class_weights, &data.classes, &data.class_counts(Split::Train));
+    for message in data.warnings.iter().cloned().chain(weightless) {
+        tell(Event::Warning { message })?;
     }
     let mut early = EarlyStop::new(&config.train);
     let mut best: Option<Validation> = None;

@@ -1,18 +1,19 @@
 //! What a run holds on the device while it trains.
 
 use super::checkpoint::NamedTensor;
+use super::class_weights::class_weights;
 use super::{TrainError, weights};
 use crate::config::Config;
 use crate::dataset::{Dataset, MelStatistics, Split};
 use crate::gpu::{Element, Gpu, Tensor, Timer};
 use crate::models::{Dimensions, Network};
-use crate::optim::{Adam, AdamSettings};
+use crate::optim::{Optimizer, OptimizerSettings};
 
 /// What a run holds while it trains.
 pub(super) struct Session<'a> {
     pub config: &'a Config,
     pub network: Network,
-    pub adam: Adam,
+    pub optimizer: Optimizer,
     pub timer: Option<Timer>,
     pub learning_rate: f32,
     pub steps: u64,
@@ -33,23 +34,19 @@ impl<'a> Session<'a> {
             mels: data.n_mels,
             classes: data.classes.len(),
         };
-        let network = Network::new(gpu, &config.model, dimensions)?;
+        let mut network = Network::new(gpu, &config.model, dimensions)?;
         network.initialise(recipe.seed);
+        let class_weights = class_weights(recipe.class_weights, &data.class_counts(Split::Train));
+        network.set_loss(recipe.label_smoothing, &class_weights);
         let standardisation = config.model.standardises_input().then(|| data.mel_statistics());
         if let Some(statistics) = &standardisation {
             network.set_standardisation(&statistics.mean, &statistics.std);
         }
-        let settings = AdamSettings {
-            weight_decay: recipe.weight_decay,
-            clip_norm: recipe.clip_norm,
-            clip_value: recipe.clip_value,
-            ..AdamSettings::default()
-        };
-        let adam = Adam::new(gpu, network.parameters(), settings)?;
+        let optimizer = Optimizer::new(gpu, network.parameters(), OptimizerSettings::new(recipe))?;
         let kept = network.parameters().statistics().plan().elements();
         Ok(Session {
             config,
-            adam,
+            optimizer,
             timer: Timer::new(gpu)?,
             learning_rate: recipe.learning_rate,
             steps: 0,

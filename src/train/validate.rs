@@ -62,7 +62,7 @@ pub(super) fn validate(
     if weights.iter().any(|tensor| tensor.data.iter().any(|value| !value.is_finite())) {
         return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
     }
-    let optimizer = weights::export_optimizer(&session.network, &session.adam)?;
+    let optimizer = weights::export_optimizer(&session.network, &session.optimizer)?;
     let (validation, is_best) = recalibrated(session, batches, || {
         let validation = if part.is_empty() {
             None

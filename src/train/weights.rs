@@ -5,7 +5,7 @@ use super::permute;
 use crate::gpu::GpuError;
 use crate::layers::{Declarations, FileLayout, ParameterSpec};
 use crate::models::Network;
-use crate::optim::Adam;
+use crate::optim::Optimizer;
 
 /// Standardisation of the input bands, as a model file keeps it.
 pub const INPUT_MEAN: &str = "input.mean";
@@ -43,12 +43,14 @@ pub fn export_gradients(network: &Network) -> Result<Vec<NamedTensor>, GpuError>
     Ok(export_arena(network, network.gpu().read(network.parameters().gradients().whole())?, ""))
 }
 
-/// Reads Adam's moments, as `first_moment.<parameter>` and `second_moment.<parameter>`, and its step count.
-pub fn export_optimizer(network: &Network, adam: &Adam) -> Result<Vec<NamedTensor>, GpuError> {
-    let [first, second] = adam.moments();
-    let mut tensors = export_arena(network, network.gpu().read(first)?, "first_moment.");
-    tensors.extend(export_arena(network, network.gpu().read(second)?, "second_moment."));
-    let steps = adam.state(network.gpu())?.steps as f32;
+/// Reads what an optimiser keeps, as `first_moment.<parameter>` and `second_moment.<parameter>` or
+/// `momentum.<parameter>`, and its step count.
+pub fn export_optimizer(network: &Network, optimizer: &Optimizer) -> Result<Vec<NamedTensor>, GpuError> {
+    let mut tensors = Vec::new();
+    for (name, tensor) in optimizer.tensors() {
+        tensors.extend(export_arena(network, network.gpu().read(tensor)?, &format!("{name}.")));
+    }
+    let steps = optimizer.state(network.gpu())?.steps as f32;
     tensors.push(NamedTensor { name: "steps".into(), shape: vec![1], data: vec![steps] });
     Ok(tensors)
 }

@@ -1,12 +1,9 @@
-//! Every kernel beside its `f64` reference over a table of odd shapes, compiled without runtime checks as in use, and
+//! Every kernel of a layer beside its `f64` reference over a table of odd shapes, compiled without runtime checks as in use, and
 //! again with them: a read or write out of bounds shows as a difference between the two.
 
 use melgrad::gpu::{Gpu, GpuError, GpuOptions};
 use melgrad::layers::{ConvolutionVariant, Gradient, Mode, PoolShape, Size};
-use melgrad::optim::AdamSettings;
-use melgrad::selftest::{
-    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, linear, pool, softmax_cross_entropy,
-};
+use melgrad::selftest::{Comparison, batch_norm, convolution, elementwise, global_average_pool, linear, pool};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -286,47 +283,6 @@ fn standardise_agrees_with_its_reference() {
     let mut cases = batches().to_vec();
     cases.extend([1, 2].map(|per_slice| elementwise::Case { per_slice, ..cases[0] }));
     try_all(&cases, elementwise::check_standardise);
-}
-
-#[test]
-fn softmax_cross_entropy_agrees_with_its_reference() {
-    use softmax_cross_entropy::Case;
-    let case = |batch, classes| Case { batch, capacity: batch, classes, magnitude: 3.0, broken: None };
-    let mut cases = vec![case(1, 2), case(33, 10), case(100, 10), case(64, 3), case(65, 129)];
-    for magnitude in [0.4, 80.0, 1e4] {
-        cases.extend([Case { magnitude, ..case(1, 10) }, Case { magnitude, ..case(100, 10) }]);
-    }
-    for broken in [f32::NAN, f32::INFINITY] {
-        cases.extend([
-            Case { broken: Some(broken), ..case(1, 10) },
-            Case { broken: Some(broken), capacity: 120, ..case(100, 10) },
-        ]);
-    }
-    cases.push(Case { capacity: 64, ..case(33, 10) });
-    try_all(&cases, softmax_cross_entropy::check);
-}
-
-#[test]
-fn ten_steps_of_adam_agree_with_their_reference() {
-    use adam::Case;
-    let plain = Case { weight: [7, 5], hidden: 13, settings: AdamSettings::default(), broken: None };
-    let settings =
-        |clip_norm, clip_value, weight_decay| AdamSettings { clip_norm, clip_value, weight_decay, ..AdamSettings::default() };
-    let mut cases = vec![plain, Case { weight: [130, 70], hidden: 1, ..plain }];
-    for settings in [
-        settings(0.5, 0.0, 0.0),
-        settings(1000.0, 0.0, 0.0),
-        settings(0.0, 0.1, 0.0),
-        settings(0.0, 0.0, 0.1),
-        settings(2.0, 0.02, 0.01),
-    ] {
-        cases.push(Case { settings, ..plain });
-        cases.push(Case { settings, weight: [130, 70], hidden: 130, ..plain });
-    }
-    for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        cases.push(Case { broken: Some(broken), settings: settings(0.5, 0.0, 0.01), ..plain });
-    }
-    try_all(&cases, adam::check);
 }
 
 #[test]

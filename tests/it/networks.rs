@@ -4,7 +4,7 @@ use melgrad::config::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Read
 use melgrad::gpu::{Gpu, GpuOptions, Pass};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
-use melgrad::optim::{Adam, AdamSettings};
+use melgrad::optim::{Optimizer, OptimizerSettings};
 use melgrad::reference::noise::Noise;
 use melgrad::train::checkpoint::NamedTensor;
 use melgrad::train::{named_tensor, weights};
@@ -185,13 +185,13 @@ fn ten_steps_of_adam_follow_pytorch() {
         let expected = case.expected();
         let network = case.network(&gpu, usize::MAX);
         let size = upload(&network);
-        let adam = Adam::new(&gpu, network.parameters(), AdamSettings::default()).unwrap();
+        let optimizer = Optimizer::new(&gpu, network.parameters(), OptimizerSettings::default()).unwrap();
         let mut losses = Vec::new();
         for _ in 0..10 {
             let mut pass = Pass::new(&gpu);
             network.forward(&mut pass, size, Mode::Train);
             network.backward(&mut pass, size);
-            adam.step(&mut pass, 1e-3);
+            optimizer.step(&mut pass, 1e-3);
             pass.submit().unwrap();
             losses.push(gpu.read::<f32>(&network.loss().results).unwrap()[0] / size.batch as f32);
         }

@@ -183,6 +183,9 @@ fn the_gradient_of_softmax_cross_entropy_is_its_central_difference() {
         check(&format!("dlogits {size:?}"), &logits, &output.dlogits, |logits| {
             softmax_cross_entropy::forward(size, logits, &labels).loss
         });
+        let weights: Vec<f64> = noise.numbers(classes).iter().map(|weight| weight.abs()).collect();
+        let weighted = |logits: &[f64]| softmax_cross_entropy::forward_weighted(size, logits, &labels, &weights, 0.2);
+        check(&format!("weighted {size:?}"), &logits, &weighted(&logits).dlogits, |logits| weighted(logits).loss);
         for row in output.probabilities.chunks(classes) {
             assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-14);
         }

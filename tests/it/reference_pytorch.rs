@@ -1,5 +1,6 @@
 //! The `f64` references against PyTorch 2.15, from the script below: inputs are formulas, and of each result one sum
-//! is compared whose weights no permutation or transposition leaves alone.
+//! is compared whose weights no permutation or transposition leaves alone. Optimisers and
+//! variants of the loss: module `reference_pytorch_training`.
 //!
 //! ```python
 //! import torch, torch.nn.functional as F
@@ -32,29 +33,24 @@
 //! h, hs = torch.zeros(2, 3), []
 //! for t in range(6): h = torch.relu(a[t] + u * h); hs.append(h)
 //! y = torch.stack(hs); y.backward(ramp(.5, 6, 2, 3)); sums(y, a.grad, u.grad)
-//! # clip to norm 0.5, then AdamW, three steps
-//! p = torch.nn.Parameter(ramp(.3, 5)); adam = torch.optim.AdamW([p], lr=0.1, weight_decay=0.2)
-//! for step in range(1, 4):
-//!     p.grad = step * ramp(.5 * step, 5); norm = torch.nn.utils.clip_grad_norm_([p], 0.5); adam.step()
-//! print(round(norm.item(), 9), [round(float(v), 12) for v in p.detach()])
 //! ```
 
 use melgrad::reference::finite_difference::dot;
 use melgrad::reference::window::Window;
-use melgrad::reference::{adam, average_pool, batch_norm, convolution, gradient_clip, indrnn, max_pool, softmax_cross_entropy};
+use melgrad::reference::{average_pool, batch_norm, convolution, indrnn, max_pool, softmax_cross_entropy};
 
 /// `ramp` of the script.
-fn ramp(factor: f64, count: usize) -> Vec<f64> {
+pub(crate) fn ramp(factor: f64, count: usize) -> Vec<f64> {
     (1..=count).map(|i| (factor * i as f64).sin()).collect()
 }
 
 /// `sums` of the script.
-fn check(what: &str, actual: &[&[f64]], expected: &[f64]) {
+pub(crate) fn check(what: &str, actual: &[&[f64]], expected: &[f64]) {
     let sums: Vec<f64> = actual.iter().map(|values| dot(values, &ramp(0.9, values.len()))).collect();
     check_close(what, &sums, expected);
 }
 
-fn check_close(what: &str, actual: &[f64], expected: &[f64]) {
+pub(crate) fn check_close(what: &str, actual: &[f64], expected: &[f64]) {
     let close = actual.len() == expected.len() && actual.iter().zip(expected).all(|(a, e)| (a - e).abs() < 2e-9);
     assert!(close, "{what}: {actual:?} instead of {expected:?}");
 }
@@ -123,18 +119,4 @@ fn the_indrnn_recurrence_is_pytorch_s() {
     let h = indrnn::forward(size, &ramp(0.3, 36), &u, None);
     let gradients = indrnn::backward(size, &u, None, &h, &ramp(0.5, 36));
     check("h, da, du", &[&h, &gradients.da, &gradients.du], &[0.606272108, -0.830942934, -5.51605302]);
-}
-
-#[test]
-fn clipping_by_norm_and_adamw_are_pytorch_s() {
-    let settings = adam::Adam { weight_decay: 0.2, ..adam::Adam::new(0.1) };
-    let (mut value, mut m, mut v) = (ramp(0.3, 5), vec![0.0; 5], vec![0.0; 5]);
-    let mut norm = 0.0;
-    for step in 1..=3 {
-        let mut grad: Vec<f64> = ramp(0.5 * step as f64, 5).iter().map(|grad| step as f64 * grad).collect();
-        norm = gradient_clip::by_norm(&mut grad, 0.5);
-        adam::step(settings, step, &mut value, &grad, &mut m, &mut v);
-    }
-    check_close("norm before clipping", &[norm], &[5.133764595]);
-    check_close("value", &value, &[-0.011989343535, 0.252970562608, 0.569119569203, 0.790530869844, 0.845626381393]);
 }

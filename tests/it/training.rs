@@ -5,7 +5,7 @@ use melgrad::dataset::{CachePolicy, Dataset, LoadOptions, load_builtin};
 use melgrad::gpu::{Gpu, GpuOptions, Pass};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
-use melgrad::optim::{Adam, AdamSettings};
+use melgrad::optim::{Optimizer, OptimizerSettings};
 use melgrad::reference::noise::Noise;
 use melgrad::train::checkpoint::{NamedTensor, read_model};
 use melgrad::train::event::{Event, Observer};
@@ -36,7 +36,7 @@ fn learn_by_heart(
 ) -> (Vec<f32>, Vec<u32>) {
     let network = Network::new(gpu, model, dimensions).unwrap();
     network.initialise(3);
-    let adam = Adam::new(gpu, network.parameters(), AdamSettings::default()).unwrap();
+    let optimizer = Optimizer::new(gpu, network.parameters(), OptimizerSettings::default()).unwrap();
     let mut noise = Noise::new(7);
     let features: Vec<f32> =
         noise.numbers(dimensions.batch * dimensions.frames * dimensions.mels).into_iter().map(|v| v as f32).collect();
@@ -47,7 +47,7 @@ fn learn_by_heart(
         let mut pass = Pass::new(gpu);
         network.forward(&mut pass, size, Mode::Train);
         network.backward(&mut pass, size);
-        adam.step(&mut pass, learning_rate);
+        optimizer.step(&mut pass, learning_rate);
         pass.submit().unwrap();
         losses.push(gpu.read::<f32>(&network.loss().results).unwrap()[0] / size.batch as f32);
     }

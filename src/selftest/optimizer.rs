@@ -1,15 +1,15 @@
-//! `gradient_clip.wgsl` and `adam.wgsl` beside [`reference::gradient_clip`] and [`reference::adam`].
+//! `gradient_clip.wgsl` with `adam.wgsl` and `sgd.wgsl` beside [`reference::gradient_clip`], [`reference::adam`] and
+//! [`reference::sgd`].
 
 use super::bench::Bench;
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{ArenaPlan, Gpu, GpuError};
 use crate::layers::{Declarations, FileLayout, Initial, Parameters};
-use crate::optim::{Adam, AdamSettings};
+use crate::optim::{Optimizer, OptimizerSettings, Rule};
 use crate::reference;
 use crate::reference::noise::Noise;
 
 const STEPS: usize = 10;
-const LEARNING_RATE: f32 = 0.01;
 const LIMIT: f32 = 0.75;
 
 /// Ten updates to try.
@@ -19,18 +19,25 @@ pub struct Case {
     pub weight: [usize; 2],
     /// Units: a bias, and recurrent weights that stay within 0.75.
     pub hidden: usize,
-    /// Clipping and decay; the rest stays PyTorch's.
-    pub settings: AdamSettings,
+    /// Rule, clipping and decay.
+    pub settings: OptimizerSettings,
     /// In the fourth step, one gradient is this.
     pub broken: Option<f32>,
 }
 
+impl Case {
+    /// SGD's steps are as small as its gradients: enough for them to stand out from the rounding of what they move.
+    fn learning_rate(&self) -> f32 {
+        if matches!(self.settings.rule, Rule::Sgd { .. }) { 0.1 } else { 0.01 }
+    }
+}
+
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let AdamSettings { clip_norm, clip_value, weight_decay, .. } = self.settings;
+        let OptimizerSettings { rule, clip_norm, clip_value, weight_decay } = self.settings;
         write!(
             f,
-            "{STEPS} steps of {:?} and {}, norm {clip_norm}, value {clip_value}, decay {weight_decay}",
+            "{STEPS} steps of {:?} and {}, {rule:?}, norm {clip_norm}, value {clip_value}, decay {weight_decay}",
             self.weight, self.hidden
         )?;
         self.broken.map_or(Ok(()), |broken| write!(f, ", a gradient is {broken}"))
@@ -45,7 +52,7 @@ struct Part {
     limit: f64,
 }
 
-/// How far ten updates move the parameters, both moments, and what the device says of the updates.
+/// How far ten updates move the parameters, what they keep of the gradients, and what the device says of the updates.
 pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let (bench, settings) = (Bench::new(gpu), case.settings);
     let mut declarations = Declarations::default();
@@ -68,8 +75,9 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
         in_arena(noise.numbers(elements).into_iter().map(|value| 0.7 * value).map(|value| f64::from(value as f32)).collect());
     bench.put(parameters.values().whole(), &before);
 
-    let adam = Adam::new(gpu, &parameters, settings)?;
-    let (mut values, mut moments) = (before.clone(), [vec![0.0; elements], vec![0.0; elements]]);
+    let optimizer = Optimizer::new(gpu, &parameters, settings)?;
+    let mut values = before.clone();
+    let mut kept = vec![vec![0.0; elements]; optimizer.tensors().len()];
     let (mut norm, mut made) = (0.0, 0);
     for step in 0..STEPS {
         let mut gradient = in_arena(noise.numbers(elements));
@@ -78,7 +86,7 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
             gradient[parts[0].count / 2] = f64::from(broken);
         }
         bench.put(parameters.gradients().whole(), &gradient);
-        bench.run(|pass| adam.step(pass, LEARNING_RATE))?;
+        bench.run(|pass| optimizer.step(pass, case.learning_rate()))?;
         if broken.is_some() {
             continue;
         }
@@ -91,20 +99,7 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
         }
         made += 1;
         for part in &parts {
-            let place = part.start..part.start + part.count;
-            let rule = reference::adam::Adam { weight_decay: part.decay, ..reference::adam::Adam::new(f64::from(LEARNING_RATE)) };
-            let [m, v] = &mut moments;
-            reference::adam::step(
-                rule,
-                made,
-                &mut values[place.clone()],
-                &gradient[place.clone()],
-                &mut m[place.clone()],
-                &mut v[place.clone()],
-            );
-            if part.limit > 0.0 {
-                reference::indrnn::constrain(&mut values[place], part.limit);
-            }
+            update(case, part, made, &mut values, &gradient, &mut kept);
         }
     }
 
@@ -114,12 +109,13 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let moved_expected = moved(&mut values.iter().copied());
     let moved_actual: Vec<f32> =
         moved(&mut after.iter().map(|&value| f64::from(value))).into_iter().map(|value| value as f32).collect();
-    let state = adam.state(gpu)?;
-    let [first, second] = adam.moments();
-    let mut result = Comparisons::new("adam", &case);
+    let state = optimizer.state(gpu)?;
+    let kernel = if matches!(settings.rule, Rule::Sgd { .. }) { "sgd" } else { "adam" };
+    let mut result = Comparisons::new(kernel, &case);
     result.add("moves", &moved_expected, &moved_actual);
-    result.add("first moment", &moments[0], &bench.get(first)?);
-    result.add("second moment", &moments[1], &bench.get(second)?);
+    for ((name, tensor), kept) in optimizer.tensors().iter().zip(&kept) {
+        result.add(name, kept, &bench.get(tensor)?);
+    }
     result.add("norm", &[norm], &[state.norm]);
     let withheld = STEPS as u64 - made;
     result.add_within(
@@ -129,6 +125,27 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
         &[state.steps as f32, state.withheld as f32],
     );
     Ok(result.done())
+}
+
+/// Moves one parameter as the reference does.
+fn update(case: Case, part: &Part, step: u64, values: &mut [f64], gradient: &[f64], kept: &mut [Vec<f64>]) {
+    let place = part.start..part.start + part.count;
+    let (value, gradient) = (&mut values[place.clone()], &gradient[place.clone()]);
+    let learning_rate = f64::from(case.learning_rate());
+    match (case.settings.rule, kept) {
+        (Rule::Adam { decoupled, .. }, [m, v]) => {
+            let rule = reference::adam::Adam { weight_decay: part.decay, decoupled, ..reference::adam::Adam::new(learning_rate) };
+            reference::adam::step(rule, step, value, gradient, &mut m[place.clone()], &mut v[place]);
+        }
+        (Rule::Sgd { momentum }, [buffer]) => {
+            let rule = reference::sgd::Sgd { learning_rate, momentum: f64::from(momentum), weight_decay: part.decay };
+            reference::sgd::step(rule, value, gradient, &mut buffer[place]);
+        }
+        (rule, kept) => unreachable!("{rule:?} keeps {} tensors", kept.len()),
+    }
+    if part.limit > 0.0 {
+        reference::indrnn::constrain(value, part.limit);
+    }
 }
 
 fn parts(plan: &ArenaPlan, decay: f64) -> Vec<Part> {
