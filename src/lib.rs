@@ -18,7 +18,7 @@
 //! | [`gpu`] | the only folder that names wgpu: device, tensors, shaders, passes |
 //! | [`layers`] | launchers of the shaders of the same names, forward beside backward |
 //! | [`models`] | networks as lists of layers; names and shapes known without a GPU |
-//! | [`optim`] | gradient clipping, Adam and SGD over one arena |
+//! | [`optim`] | gradient clipping, Adam and SGD over one arena; learning-rate schedules |
 //! | [`train`] | where data and networks meet: epochs, evaluation, checkpoints; emits [`train::event::Event`] |
 //! | [`report`] | what becomes of events: terminal, JSONL, CSV |
 //! | [`reference`] | every layer in plain f64, for the tests and the self-test |
