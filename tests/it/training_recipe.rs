@@ -1,7 +1,7 @@
 //! What a recipe does to the gradient on its way to an update, in whole networks and whole runs.
 
 use melgrad::config::{ClassWeights, Config, ModelConfig, ModelName, OptimizerName, ScheduleName, TrainConfig};
-use melgrad::dataset::Split;
+use melgrad::dataset::{Batches, Split};
 use melgrad::gpu::{Gpu, Pass, Tensor};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
@@ -10,7 +10,7 @@ use melgrad::reference::noise::Noise;
 use melgrad::train::checkpoint::{Checkpoint, read_checkpoint};
 use melgrad::train::event::{EpochMetrics, Event};
 use melgrad::train::run_directory::RunDirectory;
-use melgrad::train::train;
+use melgrad::train::{train, weights};
 
 use crate::training::{Recorder, built_in, gpu, tiny_config};
 
@@ -111,10 +111,10 @@ fn an_update_of_one_batch_is_the_same_to_the_bit_with_and_without_accumulation()
     assert!(weights(false) == weights(true));
 }
 
-/// The epochs of a run of two on the built-in music, and its last checkpoint.
-fn two_epochs(recipe: TrainConfig) -> (Vec<EpochMetrics>, Checkpoint<serde_json::Value>, usize) {
+/// The epochs of a run on the built-in music, its last checkpoint, and the number of training clips.
+fn trained(recipe: TrainConfig) -> (Vec<EpochMetrics>, Checkpoint<serde_json::Value>, usize) {
     let gpu = gpu();
-    let mut config = Config { train: TrainConfig { epochs: 2, ..recipe }, ..tiny_config() };
+    let mut config = Config { train: recipe, ..tiny_config() };
     let data = built_in(&config);
     config.data.classes.clone_from(&data.classes);
     let folder = tempfile::tempdir().unwrap();
@@ -128,6 +128,7 @@ fn two_epochs(recipe: TrainConfig) -> (Vec<EpochMetrics>, Checkpoint<serde_json:
 #[test]
 fn a_run_counts_updates_follows_its_schedule_and_keeps_what_its_optimiser_keeps() {
     let recipe = TrainConfig {
+        epochs: 2,
         batch_size: 8,
         accumulation: 3,
         optimizer: OptimizerName::Sgd,
@@ -141,7 +142,7 @@ fn a_run_counts_updates_follows_its_schedule_and_keeps_what_its_optimiser_keeps(
         clip_norm: 1.0,
         ..tiny_config().train
     };
-    let (epochs, last, clips) = two_epochs(recipe.clone());
+    let (epochs, last, clips) = trained(recipe.clone());
     let updates = clips.div_ceil(8).div_ceil(3);
     assert!(clips.div_ceil(8) % 3 != 0, "{clips} clips leave no smaller update at the end");
     assert_eq!(last.metadata["step"], 2 * updates);
@@ -151,17 +152,60 @@ fn a_run_counts_updates_follows_its_schedule_and_keeps_what_its_optimiser_keeps(
     assert_eq!(steps.data, [2.0 * updates as f32]);
     assert_eq!(last.optimizer.iter().filter(|tensor| tensor.name.starts_with("momentum.")).count(), last.optimizer.len() - 1);
 
-    let (_, again, _) = two_epochs(recipe.clone());
+    let (_, again, _) = trained(recipe.clone());
     assert!(last.model == again.model, "two runs of one recipe differ");
-    let (_, plain, _) = two_epochs(TrainConfig { label_smoothing: 0.0, ..recipe });
+    let (_, plain, _) = trained(TrainConfig { label_smoothing: 0.0, ..recipe });
     assert!(last.model != plain.model, "label smoothing has no influence");
 }
 
 #[test]
 fn fewer_batches_than_an_update_takes_make_one_update_of_the_epoch() {
-    let recipe = TrainConfig { accumulation: 1000, schedule: ScheduleName::Plateau, ..tiny_config().train };
-    let (epochs, last, _) = two_epochs(recipe);
+    let recipe = TrainConfig { epochs: 2, accumulation: 1000, schedule: ScheduleName::Plateau, ..tiny_config().train };
+    let (epochs, last, _) = trained(recipe);
     assert_eq!((last.metadata["step"].as_u64(), epochs.len()), (Some(2), 2));
     let best = last.metadata["plateau"]["best"].as_f64().unwrap();
     assert!(epochs.iter().any(|epoch| (epoch.val_loss.unwrap() - best).abs() < 1e-9), "{best} {epochs:?}");
+}
+
+#[test]
+fn an_update_of_several_batches_is_what_its_parts_make_by_hand() {
+    let (optimizer, learning_rate, momentum) = (OptimizerName::Sgd, 0.1, 0.0);
+    let recipe = TrainConfig { epochs: 1, accumulation: 1000, optimizer, learning_rate, momentum, ..tiny_config().train };
+    let (_, last, clips) = trained(recipe.clone());
+
+    let gpu = gpu();
+    let config = Config { train: recipe, ..tiny_config() };
+    let data = built_in(&config);
+    let dimensions = Dimensions {
+        batch: config.train.batch_size,
+        frames: config.train.frames,
+        mels: data.n_mels,
+        classes: data.classes.len(),
+    };
+    let network = Network::new(&gpu, &config.model, dimensions).unwrap();
+    network.initialise(config.train.seed);
+    let statistics = data.mel_statistics();
+    network.set_standardisation(&statistics.mean, &statistics.std);
+    let accumulate = Accumulate::new(&gpu, network.parameters()).unwrap();
+    let settings = OptimizerSettings::new(&config.train);
+    let optimizer = Optimizer::with_gradients(&gpu, network.parameters(), accumulate.sum(), settings).unwrap();
+    let batches = Batches::training(&data, config.train.batch_size, config.train.seed, 1);
+    for (i, batch) in batches.iter().enumerate() {
+        network.upload(&batch.features, &batch.labels);
+        let size = Size { batch: batch.len(), frames: batch.frames };
+        let mut pass = Pass::new(&gpu);
+        network.forward_part(&mut pass, size, Mode::Train, Some(clips as f32));
+        network.backward(&mut pass, size);
+        accumulate.add(&mut pass, i == 0);
+        pass.submit().unwrap();
+    }
+    let mut pass = Pass::new(&gpu);
+    optimizer.step(&mut pass, learning_rate);
+    pass.submit().unwrap();
+
+    let by_hand = weights::export(&network, Some((&statistics.mean, &statistics.std))).unwrap();
+    for tensor in &last.model {
+        let same = by_hand.iter().find(|own| own.name == tensor.name).unwrap();
+        assert!(tensor == same, "{} differs", tensor.name);
+    }
 }
