@@ -145,6 +145,11 @@ impl Batches {
         batch.indices.extend(plan.iter().map(|window| window.index));
     }
 
+    /// The labels of batch `i`, as [`Batches::fill`] gives them.
+    pub fn labels(&self, i: usize) -> impl Iterator<Item = u32> + '_ {
+        self.plan.chunks(self.batch_size).nth(i).unwrap_or_default().iter().map(|window| window.label)
+    }
+
     /// Every batch in turn, each in its own memory.
     pub fn iter(&self) -> impl Iterator<Item = Batch> + '_ {
         (0..self.len()).map(|i| {

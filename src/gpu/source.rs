@@ -9,6 +9,7 @@ macro_rules! shaders {
 
 /// Every file of the folder `shaders`, sorted (a test compares).
 const SHADERS: &[(&str, &str)] = shaders![
+    "accumulate",
     "adam",
     "add",
     "average_pool",

@@ -6,6 +6,7 @@
 //! numbers and a gradient that is different at every place, and compares. Tolerances are shares of the largest magnitude of the
 //! compared tensor; kernels that only move numbers must be exact.
 
+pub mod accumulate;
 pub mod batch_norm;
 mod bench;
 mod comparison;

@@ -1,7 +1,7 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, optimizer, pool,
+    Comparison, accumulate, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, optimizer, pool,
     softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
@@ -36,7 +36,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 15] = [
+const FAMILIES: [(&str, Check); 16] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -83,6 +83,7 @@ const FAMILIES: [(&str, Check); 15] = [
         list.extend(updates(gpu, Rule::ADAMW)?);
         Ok(list)
     }),
+    ("accumulate", |gpu| accumulate::check(gpu, accumulate::Case { elements: 4321, batches: 3 })),
     ("sgd", |gpu| updates(gpu, Rule::Sgd { momentum: 0.9 })),
 ];
 

@@ -19,13 +19,9 @@ impl EarlyStop {
         Self { metric: recipe.early_stop_metric, patience: recipe.patience, min_delta, best: f64::INFINITY, since: 0 }
     }
 
-    /// Takes note of an epoch; the reason in words if training should stop. Without a validation part the training loss
-    /// stands in for the validation loss.
+    /// Takes note of an epoch; the reason in words if training should stop.
     pub fn after(&mut self, epoch: usize, train_loss: f64, val_loss: Option<f64>) -> Option<String> {
-        let (name, value) = match (self.metric, val_loss) {
-            (EarlyStopMetric::ValLoss, Some(loss)) => ("validation", loss),
-            _ => ("training", train_loss),
-        };
+        let (name, value) = watched(self.metric, train_loss, val_loss);
         if value < self.best - self.min_delta {
             (self.best, self.since) = (value, 0);
         } else {
@@ -38,6 +34,15 @@ impl EarlyStop {
                 self.min_delta, self.since, self.best
             )
         })
+    }
+}
+
+/// The loss that early stopping and the schedule `plateau` watch, with its name. Without a validation part the training
+/// loss stands in for the validation loss.
+pub(super) fn watched(metric: EarlyStopMetric, train_loss: f64, val_loss: Option<f64>) -> (&'static str, f64) {
+    match (metric, val_loss) {
+        (EarlyStopMetric::ValLoss, Some(loss)) => ("validation", loss),
+        _ => ("training", train_loss),
     }
 }
 

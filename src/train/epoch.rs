@@ -18,10 +18,13 @@ pub(super) struct EpochResult {
     pub accuracy: f64,
     pub seconds: f64,
     pub gpu_seconds: Option<f64>,
+    /// Updates.
     pub steps: usize,
+    /// Of the last update.
+    pub learning_rate: f32,
 }
 
-/// Sums of what the steps of an epoch report.
+/// Sums of what the batches of an epoch report.
 #[derive(Default)]
 struct Sums {
     loss: f64,
@@ -29,7 +32,7 @@ struct Sums {
     clips: f64,
     not_finite: f64,
     weight: f64,
-    steps: usize,
+    batches: usize,
 }
 
 impl Sums {
@@ -39,7 +42,7 @@ impl Sums {
         self.clips += f64::from(results[2]);
         self.not_finite += f64::from(results[3]);
         self.weight += f64::from(results[4]);
-        self.steps += 1;
+        self.batches += 1;
     }
 
     /// Weighted mean loss over the clips whose loss was finite.
@@ -52,7 +55,8 @@ impl Sums {
     }
 }
 
-/// Trains one epoch of `batches`. Nothing is waited for until its end.
+/// Trains one epoch of `batches`, each update made of as many as the recipe accumulates, or what is left of them at the
+/// end. Nothing is waited for until then.
 pub(super) fn train_epoch(
     session: &mut Session<'_>,
     epoch: usize,
@@ -65,12 +69,15 @@ pub(super) fn train_epoch(
     if let Some(timer) = &session.timer {
         timer.take();
     }
+    let accumulation = session.config.train.accumulation;
+    let steps = batches.len().div_ceil(accumulation);
+    let rate = |step: usize| session.schedule.rate(epoch, step, session.plateau);
     let start = Instant::now();
     let mut readback = Readback::new(network.loss().results.elements());
     let mut sums = Sums::default();
     let mut batch = Batch::default();
     let tell = |sums: &Sums, observer: &mut dyn Observer| {
-        let step = Step { epoch, step: sums.steps, steps: batches.len(), loss: sums.loss(), accuracy: sums.accuracy() };
+        let step = Step { epoch, step: sums.batches, steps: batches.len(), loss: sums.loss(), accuracy: sums.accuracy() };
         observer.event(&Event::Step(step)).map_err(TrainError::Observer)
     };
     for i in 0..batches.len() {
@@ -78,9 +85,14 @@ pub(super) fn train_epoch(
         network.upload(&batch.features, &batch.labels);
         let size = Size { batch: batch.len(), frames: batch.frames };
         let mut pass = Pass::timed(gpu, session.timer.as_ref());
-        network.forward(&mut pass, size, Mode::Train);
+        network.forward_part(&mut pass, size, Mode::Train, session.divisor(batches, i));
         network.backward(&mut pass, size);
-        session.optimizer.step(&mut pass, session.learning_rate);
+        if let Some(accumulate) = &session.accumulate {
+            accumulate.add(&mut pass, i % accumulation == 0);
+        }
+        if (i + 1) % accumulation == 0 || i + 1 == batches.len() {
+            session.optimizer.step(&mut pass, rate(i / accumulation));
+        }
         readback.fetch(gpu, &mut pass, &network.loss().results, i as u64)?;
         pass.submit()?;
         readback.submitted();
@@ -99,15 +111,16 @@ pub(super) fn train_epoch(
     let seconds = start.elapsed().as_secs_f64();
     tell(&sums, observer)?;
     let withheld = session.optimizer.state(gpu)?.withheld - withheld;
-    if withheld as usize == batches.len() || sums.not_finite == sums.clips {
-        return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
+    if withheld as usize == steps || sums.not_finite == sums.clips {
+        return Err(TrainError::Diverged { epoch, learning_rate: session.config.train.learning_rate });
     }
     if withheld > 0 {
-        let message = format!("epoch {epoch}: {withheld} of {} updates withheld, their gradients were not finite", batches.len());
+        let message = format!("epoch {epoch}: {withheld} of {steps} updates withheld, their gradients were not finite");
         observer.event(&Event::Warning { message }).map_err(TrainError::Observer)?;
     }
     let gpu_seconds = session.timer.as_ref().and_then(crate::gpu::Timer::take);
-    Ok(EpochResult { loss: sums.loss(), accuracy: sums.accuracy(), seconds, gpu_seconds, steps: sums.steps })
+    let learning_rate = rate(steps.saturating_sub(1));
+    Ok(EpochResult { loss: sums.loss(), accuracy: sums.accuracy(), seconds, gpu_seconds, steps, learning_rate })
 }
 
 /// Runs `evaluate` with batch-norm statistics re-estimated from training batches, if the run is still so short that the

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum Event {
     /// The run begins.
     Started(Started),
-    /// A training step's results have arrived; several may arrive at once, and they lag a step or two behind.
+    /// A training batch's results have arrived; several may arrive at once, and they lag a step or two behind.
     Step(Step),
     /// An epoch is over and validated.
     Epoch(EpochMetrics),
@@ -42,7 +42,7 @@ pub struct Started {
     pub trainable_parameters: usize,
     /// Most epochs.
     pub epochs: usize,
-    /// Clips per step.
+    /// Clips per batch.
     pub batch_size: usize,
     /// Frames per crop.
     pub frames: usize,
@@ -59,9 +59,9 @@ pub struct Started {
 pub struct Step {
     /// From 1.
     pub epoch: usize,
-    /// Steps of this epoch whose results have arrived.
+    /// Batches of this epoch whose results have arrived.
     pub step: usize,
-    /// Steps of an epoch.
+    /// Batches of an epoch.
     pub steps: usize,
     /// Mean loss over the epoch so far.
     pub loss: f64,

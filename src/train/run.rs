@@ -55,6 +55,7 @@ pub fn train(
         epochs = epoch;
         seconds.push(result.seconds);
         let improved = validate(&session, data, epoch, &batches, &result, &mut best, run, observer)?;
+        session.plateau = improved.plateau;
         if improved.is_best {
             best_epoch = epoch;
         }

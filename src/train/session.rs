@@ -4,18 +4,23 @@ use super::checkpoint::NamedTensor;
 use super::class_weights::class_weights;
 use super::{TrainError, weights};
 use crate::config::Config;
-use crate::dataset::{Dataset, MelStatistics, Split};
+use crate::dataset::{Batches, Dataset, MelStatistics, Split};
 use crate::gpu::{Element, Gpu, Tensor, Timer};
 use crate::models::{Dimensions, Network};
-use crate::optim::{Optimizer, OptimizerSettings};
+use crate::optim::{Accumulate, Optimizer, OptimizerSettings, Plateau, Schedule};
 
 /// What a run holds while it trains.
 pub(super) struct Session<'a> {
     pub config: &'a Config,
     pub network: Network,
     pub optimizer: Optimizer,
+    /// Where an update is made of more than one batch.
+    pub accumulate: Option<Accumulate>,
+    pub class_weights: Vec<f32>,
+    pub schedule: Schedule,
+    pub plateau: Plateau,
     pub timer: Option<Timer>,
-    pub learning_rate: f32,
+    /// Updates so far.
     pub steps: u64,
     /// Where the running statistics wait while re-estimated ones are in their place.
     pub kept_statistics: Tensor,
@@ -42,18 +47,35 @@ impl<'a> Session<'a> {
         if let Some(statistics) = &standardisation {
             network.set_standardisation(&statistics.mean, &statistics.std);
         }
-        let optimizer = Optimizer::new(gpu, network.parameters(), OptimizerSettings::new(recipe))?;
+        let parameters = network.parameters();
+        let accumulate = (recipe.accumulation > 1).then(|| Accumulate::new(gpu, parameters)).transpose()?;
+        let gradients = accumulate.as_ref().map_or(parameters.gradients().whole(), Accumulate::sum);
+        let optimizer = Optimizer::with_gradients(gpu, parameters, gradients, OptimizerSettings::new(recipe))?;
+        let updates = train_clips.div_ceil(dimensions.batch).div_ceil(recipe.accumulation);
         let kept = network.parameters().statistics().plan().elements();
         Ok(Session {
             config,
             optimizer,
+            accumulate,
+            class_weights,
+            schedule: Schedule::new(recipe, updates.max(1)),
+            plateau: Plateau::default(),
             timer: Timer::new(gpu)?,
-            learning_rate: recipe.learning_rate,
             steps: 0,
             kept_statistics: gpu.tensor("kept statistics", Element::F32, &[kept])?,
             network,
             standardisation,
         })
+    }
+
+    /// The sum of the labels' class weights over all batches of the update that batch `i` is a part of; none where each
+    /// batch is an update of its own.
+    pub fn divisor(&self, batches: &Batches, i: usize) -> Option<f32> {
+        self.accumulate.as_ref()?;
+        let first = i - i % self.config.train.accumulation;
+        let parts = first..(first + self.config.train.accumulation).min(batches.len());
+        let weights = parts.flat_map(|part| batches.labels(part)).map(|label| f64::from(self.class_weights[label as usize]));
+        Some(weights.sum::<f64>() as f32)
     }
 
     /// Every parameter, running statistic and the standardisation, as a model file holds them.

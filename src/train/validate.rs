@@ -2,6 +2,7 @@
 
 use super::TrainError;
 use super::checkpoint::write_checkpoint;
+use super::early_stop::watched;
 use super::epoch::{EpochResult, recalibrated};
 use super::evaluate::evaluate;
 use super::event::{EpochMetrics, Event, Observer};
@@ -9,6 +10,7 @@ use super::run_directory::RunDirectory;
 use super::session::Session;
 use super::weights;
 use crate::dataset::{Batches, Dataset, Split, Windows};
+use crate::optim::Plateau;
 use serde::{Deserialize, Serialize};
 
 /// What a checkpoint notes of itself.
@@ -18,6 +20,7 @@ pub(super) struct Note {
     step: u64,
     val_accuracy: Option<f64>,
     val_loss: Option<f64>,
+    plateau: Plateau,
 }
 
 /// Validation of one epoch: accuracy first, then loss.
@@ -37,6 +40,8 @@ impl Validation {
 pub(super) struct Validated {
     pub metrics: EpochMetrics,
     pub is_best: bool,
+    /// What the schedule remembers after it.
+    pub plateau: Plateau,
 }
 
 /// Validates an epoch, writes `last/` and, if it is the best so far, `best/`.
@@ -52,15 +57,20 @@ pub(super) fn validate(
 ) -> Result<Validated, TrainError> {
     let part = data.part(Split::Valid);
     let windows = Batches::evaluation(data, Split::Valid, session.network.dimensions().batch, Windows::Centre);
+    let plateau = |validation: Option<Validation>| {
+        let (_, loss) = watched(session.config.train.early_stop_metric, result.loss, validation.map(|v| v.loss));
+        session.schedule.after(session.plateau, epoch, loss)
+    };
     let note = |validation: Option<Validation>| Note {
         epoch,
         step: session.steps,
         val_accuracy: validation.map(|v| v.accuracy),
         val_loss: validation.map(|v| v.loss),
+        plateau: plateau(validation),
     };
     let weights = session.weights()?;
     if weights.iter().any(|tensor| tensor.data.iter().any(|value| !value.is_finite())) {
-        return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
+        return Err(TrainError::Diverged { epoch, learning_rate: session.config.train.learning_rate });
     }
     let optimizer = weights::export_optimizer(&session.network, &session.optimizer)?;
     let (validation, is_best) = recalibrated(session, batches, || {
@@ -74,7 +84,7 @@ pub(super) fn validate(
                 .count();
             let loss: f64 = part.iter().map(|&i| outputs[i].log_loss(data.samples[i].label)).sum();
             if !loss.is_finite() {
-                return Err(TrainError::Diverged { epoch, learning_rate: session.learning_rate });
+                return Err(TrainError::Diverged { epoch, learning_rate: session.config.train.learning_rate });
             }
             Some(Validation { accuracy: right as f64 / part.len() as f64, loss: loss / part.len() as f64 })
         };
@@ -98,15 +108,15 @@ pub(super) fn validate(
         train_accuracy: result.accuracy,
         val_loss: validation.map(|v| v.loss),
         val_accuracy: validation.map(|v| v.accuracy),
-        learning_rate: decimal(session.learning_rate),
+        learning_rate: decimal(result.learning_rate),
         epoch_seconds: result.seconds,
         gpu_seconds: result.gpu_seconds,
     };
     observer.event(&Event::Epoch(metrics)).map_err(TrainError::Observer)?;
-    Ok(Validated { metrics, is_best })
+    Ok(Validated { metrics, is_best, plateau: plateau(validation) })
 }
 
-/// The number that was typed: 0.0002 and not its nearest 32-bit neighbour.
+/// The shortest number that stands for it: 0.0002, as typed, and not its nearest 32-bit neighbour.
 fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }

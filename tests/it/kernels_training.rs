@@ -2,7 +2,7 @@
 
 use crate::kernels::try_all;
 use melgrad::optim::{OptimizerSettings, Rule};
-use melgrad::selftest::{optimizer, softmax_cross_entropy};
+use melgrad::selftest::{accumulate, optimizer, softmax_cross_entropy};
 
 #[test]
 fn softmax_cross_entropy_agrees_with_its_reference() {
@@ -59,4 +59,10 @@ fn ten_steps_of_each_optimiser_agree_with_their_reference() {
         }
     }
     try_all(&cases, optimizer::check);
+}
+
+#[test]
+fn accumulated_gradients_agree_with_their_sums() {
+    let case = |elements, batches| accumulate::Case { elements, batches };
+    try_all(&[case(1, 1), case(1, 2), case(64, 2), case(4321, 5), case(200_000, 3)], accumulate::check);
 }

@@ -22,9 +22,11 @@ mod reference_pytorch;
 mod reference_pytorch_training;
 mod report;
 mod run_directory;
+mod schedule;
 mod shaders;
 mod structure;
 mod training;
+mod training_recipe;
 
 /// The adapter that the tests run on: the one that `MELGRAD_ADAPTER` names, or the first.
 fn chosen() -> melgrad::gpu::AdapterChoice {

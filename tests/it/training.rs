@@ -12,12 +12,12 @@ use melgrad::train::event::{Event, Observer};
 use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::train;
 
-fn gpu() -> Gpu {
+pub(crate) fn gpu() -> Gpu {
     Gpu::open(&GpuOptions { choice: crate::chosen(), ..GpuOptions::default() }).expect("the tests need a GPU adapter")
 }
 
 #[derive(Default)]
-struct Recorder(Vec<Event>);
+pub(crate) struct Recorder(pub(crate) Vec<Event>);
 
 impl Observer for Recorder {
     fn event(&mut self, event: &Event) -> std::io::Result<()> {
@@ -85,7 +85,7 @@ fn two_runs_give_the_same_bits() {
     }
 }
 
-fn built_in(config: &Config) -> Dataset {
+pub(crate) fn built_in(config: &Config) -> Dataset {
     let options = LoadOptions {
         data: config.data.clone(),
         features: config.features.clone(),
@@ -98,7 +98,7 @@ fn built_in(config: &Config) -> Dataset {
     load_builtin(&options, &|_, _| {}).unwrap()
 }
 
-fn tiny_config() -> Config {
+pub(crate) fn tiny_config() -> Config {
     let mut config = Config::new(ModelName::Indrnn);
     (config.model.hidden, config.model.layers) = (32, 2);
     (config.train.frames, config.train.batch_size, config.train.epochs, config.train.learning_rate) = (64, 16, 8, 3e-3);
