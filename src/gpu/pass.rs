@@ -70,7 +70,7 @@ impl<'g> Pass<'g> {
         if grid.0.contains(&0) {
             return;
         }
-        let limit = self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission();
+        let limit = self.work_per_submission();
         if self.work > 0.0 && self.work + work as f64 > limit {
             self.flush();
         }
@@ -106,6 +106,12 @@ impl<'g> Pass<'g> {
     pub(super) fn copy_to_buffer(&mut self, from: &Tensor, to: &wgpu::Buffer, offset: u64, bytes: u64) {
         self.close();
         self.encoder().copy_buffer_to_buffer(from.buffer(), from.offset(), to, offset, bytes);
+    }
+
+    /// The most work that one dispatch should hold, by the rate measured so far: submissions are cut between dispatches,
+    /// so a kernel that can stop anywhere stops there.
+    pub fn work_per_submission(&self) -> f64 {
+        self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission()
     }
 
     /// Dispatches recorded so far.

@@ -17,6 +17,7 @@ pub mod indrnn;
 pub mod linear;
 pub mod pool;
 mod quick;
+pub mod recurrent;
 pub mod softmax_cross_entropy;
 
 pub use comparison::Comparison;

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::sync::OnceLock;
 
 /// The adapter without and with runtime checks; opened once.
-fn devices() -> [&'static Gpu; 2] {
+pub(crate) fn devices() -> [&'static Gpu; 2] {
     static DEVICES: [OnceLock<Gpu>; 2] = [OnceLock::new(), OnceLock::new()];
     [false, true].map(|runtime_checks| {
         DEVICES[usize::from(runtime_checks)].get_or_init(|| {
@@ -28,7 +28,7 @@ fn try_all<C: Copy + Sync + std::fmt::Display>(cases: &[C], check: impl Fn(&Gpu,
 
 /// As [`try_all`], with cases of its own for the device with runtime checks: drivers take seconds to compile large kernels
 /// with them.
-fn try_each<C: Copy + Sync + std::fmt::Display>(
+pub(crate) fn try_each<C: Copy + Sync + std::fmt::Display>(
     cases: [&[C]; 2],
     check: impl Fn(&Gpu, C) -> Result<Vec<Comparison>, GpuError> + Sync,
 ) {
@@ -70,7 +70,7 @@ fn try_each<C: Copy + Sync + std::fmt::Display>(
     assert!(misses.is_empty(), "\n{misses}");
 }
 
-fn size(batch: usize, frames: usize) -> Size {
+pub(crate) fn size(batch: usize, frames: usize) -> Size {
     Size { batch, frames }
 }
 

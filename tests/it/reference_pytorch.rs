@@ -44,12 +44,12 @@ use melgrad::reference::window::Window;
 use melgrad::reference::{adam, average_pool, batch_norm, convolution, gradient_clip, indrnn, max_pool, softmax_cross_entropy};
 
 /// `ramp` of the script.
-fn ramp(factor: f64, count: usize) -> Vec<f64> {
+pub(crate) fn ramp(factor: f64, count: usize) -> Vec<f64> {
     (1..=count).map(|i| (factor * i as f64).sin()).collect()
 }
 
 /// `sums` of the script.
-fn check(what: &str, actual: &[&[f64]], expected: &[f64]) {
+pub(crate) fn check(what: &str, actual: &[&[f64]], expected: &[f64]) {
     let sums: Vec<f64> = actual.iter().map(|values| dot(values, &ramp(0.9, values.len()))).collect();
     check_close(what, &sums, expected);
 }
