@@ -232,31 +232,45 @@ impl Convolution {
 
     /// Fills the gradients of weight and bias from `x` and `dy`.
     pub fn backward_parameters(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
+        self.backward_weight(pass, batch, frames, 0);
+        self.backward_bias(pass, batch, frames);
+    }
+
+    /// Fills the gradient of the weight from `x` and those rows of `dy` that lie `later` after x's; zeros if there are
+    /// no rows.
+    pub fn backward_weight(&self, pass: &mut Pass<'_>, batch: usize, frames: usize, later: usize) {
         let ConvolutionShape { outputs, .. } = self.shape;
         let weight_rows = self.shape.weight_rows();
         let columns = outputs.div_ceil(self.variant.tile[1]);
-        let splits = self.each_split(batch, frames, |slice, splits, immediates, rows| {
+        let splits = self.each_split(batch, frames, |slice, splits, mut immediates, rows| {
             let grid = Grid([self.variant.weight_tiles(self.shape) as u32, splits as u32, columns as u32]);
-            pass.run(&self.backward_weight[slice], grid, immediates, self.work(rows));
+            let [stride, first] = [8, 9];
+            immediates[first] += later as u32 * immediates[stride];
+            pass.run(&self.backward_weight[slice], grid, &immediates, self.work(rows));
         });
         let count = weight_rows * outputs;
         pass.run(&self.reduce_weight, Grid::threads(count, 64), &[splits as u32], count * splits);
+    }
+
+    /// Fills the gradient of the bias from `dy`.
+    pub fn backward_bias(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
+        let outputs = self.shape.outputs;
         let Some(reduce_bias) = &self.reduce_bias else { return };
         let splits = self.each_split(batch, frames, |slice, splits, immediates, rows| {
             let grid = Grid([outputs.div_ceil(64) as u32, splits as u32, 1]);
-            pass.run(&self.backward_bias[slice], grid, immediates, rows * outputs);
+            pass.run(&self.backward_bias[slice], grid, &immediates, rows * outputs);
         });
         pass.run(reduce_bias, Grid::threads(outputs, 64), &[splits as u32], outputs * splits);
     }
 
     /// Calls `record` with each slice, its splits, the immediates and its rows; returns the number of splits in all.
-    fn each_split(&self, batch: usize, frames: usize, mut record: impl FnMut(usize, usize, &[u32], usize)) -> usize {
+    fn each_split(&self, batch: usize, frames: usize, mut record: impl FnMut(usize, usize, [u32; 14], usize)) -> usize {
         let mut first = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
             let split_rows = rows.div_ceil(self.shape.splits()).max(256).next_multiple_of(16);
             let splits = rows.div_ceil(split_rows);
-            record(slice, splits, &self.immediates(samples, frames, first, split_rows), rows);
+            record(slice, splits, self.immediates(samples, frames, first, split_rows), rows);
             first += splits;
         }
         first

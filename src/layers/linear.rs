@@ -1,8 +1,8 @@
 //! Rows times a matrix: `y = x W + b`, a convolution with a 1x1 kernel whose image is one band wide.
 
 use super::{
-    Channels, Convolution, ConvolutionShape, ConvolutionTensors, Declarations, FileLayout, Gradient, Initial, Map, Parameters,
-    Slices,
+    Channels, Convolution, ConvolutionShape, ConvolutionTensors, Declarations, FileLayout, Gradient, Initial, Map, Param,
+    Parameters, Slices,
 };
 use crate::gpu::{Gpu, GpuError, Pass, Tensor};
 
@@ -22,7 +22,7 @@ impl LinearShape {
         declarations.parameter(format!("{name}.bias"), &[self.outputs], FileLayout::Vector, Initial::Constant(0.0));
     }
 
-    fn convolution(&self) -> ConvolutionShape {
+    pub(super) fn convolution(&self) -> ConvolutionShape {
         ConvolutionShape { kernel: [1, 1], inputs: self.inputs, outputs: self.outputs, mel: 1 }
     }
 
@@ -48,6 +48,20 @@ impl Linear {
         scratch: &Tensor,
     ) -> Result<Self, GpuError> {
         let (weight, bias) = (parameters.parameter(&format!("{name}.weight")), parameters.parameter(&format!("{name}.bias")));
+        Self::with_parameters(gpu, shape, x, dx, y, &weight, &bias, scratch)
+    }
+
+    /// As [`Linear::new`], with parameters of any name.
+    pub fn with_parameters(
+        gpu: &Gpu,
+        shape: LinearShape,
+        x: &Channels,
+        dx: Option<&Channels>,
+        y: &Map,
+        weight: &Param,
+        bias: &Param,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
         let flat = |c: &Channels| Channels { tensor: c.tensor.view(0, &[c.tensor.elements() / c.stride, c.stride]), ..c.clone() };
         let (x, dx, value, grad) = (flat(x), dx.map(flat), flat(&y.value), flat(&y.grad));
         let tensors = ConvolutionTensors {
@@ -56,8 +70,8 @@ impl Linear {
             dx: dx.as_ref().map(|dx| (dx, Gradient::Write)),
             y: &value,
             dy: &grad,
-            weight: &weight,
-            bias: &bias,
+            weight,
+            bias,
             first_input: 0,
             scratch,
         };

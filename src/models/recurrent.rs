@@ -54,7 +54,7 @@ pub(super) fn build(
     logits: &Map,
 ) -> Result<Sequence, GpuError> {
     let Dimensions { batch, frames, mels, classes } = dimensions;
-    let elements = shapes(model, mels).map(|shape| shape.scratch(frames, batch)).max().unwrap_or(0);
+    let elements = shapes(model, mels).map(|shape| shape.scratch()).max().unwrap_or(0);
     let scratch = gpu.tensor("partial sums", Element::F32, &[elements.max(classifier(model, classes).scratch())])?;
     let dropout = DropoutSeed { p: model.dropout, seed, streams: &std::cell::Cell::new(0) };
     let context = SequenceContext { gpu, parameters, scratch: &scratch, frames, batch, dropout };
@@ -63,7 +63,7 @@ pub(super) fn build(
     for (level, shape) in shapes(model, mels).enumerate() {
         let y = context.map("level", model.hidden)?;
         let dx = below.as_ref().map(|map| &map.grad);
-        layers.push(Box::new(RecurrentLayer::new(&context, shape, level, &value, dx, &y)?));
+        layers.push(Box::new(RecurrentLayer::new(gpu, parameters, shape, level, &value, dx, &y, &scratch)?));
         let (dropout, y) = context.dropped(&y)?;
         layers.extend(dropout.map(|dropout| Box::new(dropout) as Box<dyn Layer>));
         value = y.value.clone();

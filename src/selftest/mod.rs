@@ -19,6 +19,7 @@ pub mod linear;
 pub mod optimizer;
 pub mod pool;
 mod quick;
+pub mod recurrent;
 pub mod softmax_cross_entropy;
 
 pub use comparison::Comparison;

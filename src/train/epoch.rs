@@ -83,6 +83,7 @@ pub(super) fn train_epoch(
     for i in 0..batches.len() {
         batches.fill(i, &mut batch);
         network.upload(&batch.features, &batch.labels);
+        network.set_dropout_seed(dropout_seed(session.config.train.seed, epoch, batches.len(), i));
         let size = Size { batch: batch.len(), frames: batch.frames };
         let mut pass = Pass::timed(gpu, session.timer.as_ref());
         network.forward_part(&mut pass, size, Mode::Train, session.divisor(batches, i));
@@ -123,6 +124,13 @@ pub(super) fn train_epoch(
     Ok(EpochResult { loss: sums.loss(), accuracy: sums.accuracy(), seconds, gpu_seconds, steps, learning_rate })
 }
 
+/// A number of its own for each batch of a run: the batch's in the low word, the run's in the high one.
+fn dropout_seed(seed: u64, epoch: usize, batches: usize, batch: usize) -> u64 {
+    let run = (seed ^ (seed >> 32)) & 0xffff_ffff;
+    let number = ((epoch - 1) * batches + batch) as u64 & 0xffff_ffff;
+    run << 32 | number
+}
+
 /// Runs `evaluate` with batch-norm statistics re-estimated from training batches, if the run is still so short that the
 /// running ones lag behind; the running ones are then put back.
 ///
@@ -132,7 +140,8 @@ pub(super) fn recalibrated<T>(
     batches: &Batches,
     evaluate: impl FnOnce() -> Result<T, TrainError>,
 ) -> Result<T, TrainError> {
-    if !session.config.train.bn_recalibration || session.steps >= RECALIBRATION_STEPS {
+    let has_statistics = !session.network.parameters().declarations().statistics.is_empty();
+    if !has_statistics || !session.config.train.bn_recalibration || session.steps >= RECALIBRATION_STEPS {
         return evaluate();
     }
     let network = &session.network;

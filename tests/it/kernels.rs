@@ -28,7 +28,7 @@ pub(crate) fn try_all<C: Copy + Sync + std::fmt::Display>(
 
 /// As [`try_all`], with cases of its own for the device with runtime checks: drivers take seconds to compile large kernels
 /// with them.
-fn try_each<C: Copy + Sync + std::fmt::Display>(
+pub(crate) fn try_each<C: Copy + Sync + std::fmt::Display>(
     cases: [&[C]; 2],
     check: impl Fn(&Gpu, C) -> Result<Vec<Comparison>, GpuError> + Sync,
 ) {
@@ -70,7 +70,7 @@ fn try_each<C: Copy + Sync + std::fmt::Display>(
     assert!(misses.is_empty(), "\n{misses}");
 }
 
-fn size(batch: usize, frames: usize) -> Size {
+pub(crate) fn size(batch: usize, frames: usize) -> Size {
     Size { batch, frames }
 }
 

@@ -12,7 +12,7 @@ use melgrad::reference::{
 const TOLERANCE: f64 = 1e-8;
 const STEP: f64 = 1e-5;
 
-fn check(what: &str, x: &[f64], gradient: &[f64], f: impl Fn(&[f64]) -> f64) {
+pub(crate) fn check(what: &str, x: &[f64], gradient: &[f64], f: impl Fn(&[f64]) -> f64) {
     let worst = worst(x, gradient, STEP, f);
     assert!(worst.error < TOLERANCE, "{what}: {worst}");
 }

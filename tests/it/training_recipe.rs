@@ -189,7 +189,7 @@ fn an_update_of_several_batches_is_what_its_parts_make_by_hand() {
     let accumulate = Accumulate::new(&gpu, network.parameters()).unwrap();
     let settings = OptimizerSettings::new(&config.train);
     let optimizer = Optimizer::with_gradients(&gpu, network.parameters(), accumulate.sum(), settings).unwrap();
-    let batches = Batches::training(&data, config.train.batch_size, config.train.seed, 1);
+    let batches = Batches::training(&data, config.train.batch_size, &config.augment, config.train.seed, 1);
     for (i, batch) in batches.iter().enumerate() {
         network.upload(&batch.features, &batch.labels);
         let size = Size { batch: batch.len(), frames: batch.frames };

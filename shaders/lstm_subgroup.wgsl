@@ -1,0 +1,260 @@
+// `lstm.wgsl` with subgroup broadcasts instead of workgroup memory: the same results up to the order of sums. For adapters
+// whose subgroups all have LANES invocations, at least 8: software adapters, where memory that invocations share is as
+// slow as any other and a load costs as much as many products.
+//
+// Decomposition: a workgroup is one subgroup and owns ROWS (4, 8, 12 or 16) rows of the batch. A lane keeps a vec4 for
+// each row: the gates of unit tile + lane, and in `backward` the four units tile + lane, tile + lane + LANES, ..
+// Eight steps of the inner dimension at a time: lane s loads what all need for step s of each row, and broadcasts it. The
+// weights are repacked, so that one load brings a lane's vec4.
+//
+// A lane reads of h[t-1] and of the gradient of step t + 1 only what it wrote itself, since it always owns the units that
+// leave its number over when divided by LANES: no barrier is needed. All state lies in storage: a dispatch may begin at
+// any step, and with one step per dispatch tiles may be spread over groups.y.
+
+const LANES: u32 = 8u;
+const HIDDEN: u32 = 128u;
+const ROWS: u32 = 16u;
+
+const GATES: u32 = 4u;
+const WIDE: u32 = 4u * LANES;
+// Vectors in a row of unit_weight.
+const PITCH: u32 = (HIDDEN + WIDE - 1u) / WIDE * LANES;
+
+struct Size {
+    batch: u32,
+    frames: u32,
+    // Steps of earlier dispatches, in the direction of this one, and steps of this one.
+    done: u32,
+    steps: u32,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;                     // (time, batch, gate, unit)
+@group(0) @binding(1) var<storage, read> weight: array<f32>;                // (unit before, gate, unit)
+@group(0) @binding(2) var<storage, read> bias: array<f32>;                  // (gate, unit)
+@group(0) @binding(3) var<storage, read_write> gate_weight: array<vec4<f32>>;// (unit before, unit): its gates
+@group(0) @binding(4) var<storage, read_write> unit_weight: array<vec4<f32>>;// (inner, tile, lane): four units
+@group(0) @binding(5) var<storage, read_write> h: array<f32>;               // (time, batch, unit)
+@group(0) @binding(6) var<storage, read_write> c: array<f32>;               // (time, batch, unit)
+@group(0) @binding(7) var<storage, read_write> gates: array<vec4<f32>>;     // (time, batch, unit): i, f, g, o
+@group(0) @binding(8) var<storage, read> dh: array<f32>;                    // (time, batch, unit)
+@group(0) @binding(9) var<storage, read_write> dhidden: array<f32>;         // (time, batch, gate, unit)
+@group(0) @binding(10) var<storage, read_write> carried: array<f32>;        // (batch, unit)
+
+// Without overflow and, unlike WGSL's own, of known accuracy: 1 - e cancels near 0, where the series takes over.
+fn hyperbolic_tangent(x: f32) -> f32 {
+    let e = exp(-2.0 * abs(x));
+    let s = x * x;
+    let series = x * ((((0.021869488 * s - 0.053968254) * s + 0.13333333) * s - 0.33333333) * s + 1.0);
+    return select(sign(x) * (1.0 - e) / (1.0 + e), series, abs(x) < 0.25);
+}
+
+fn logistic(x: f32) -> f32 {
+    let e = exp(-abs(x));
+    return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+
+// Gates, c[t] and h[t] of one unit, to whose gates bias and h[t-1] bring `state`.
+fn forward_unit(t: u32, sample: u32, unit: u32, state: vec4<f32>) {
+    let row = t * size.batch + sample;
+    let place = row * HIDDEN + unit;
+    let p = row * 4u * HIDDEN + unit;
+    let x = vec4<f32>(a[p], a[p + HIDDEN], a[p + 2u * HIDDEN], a[p + 3u * HIDDEN]) + state;
+    let open = vec4<f32>(logistic(x.x), logistic(x.y), hyperbolic_tangent(x.z), logistic(x.w));
+    var before = 0.0;
+    if (t > 0u) {
+        before = c[place - size.batch * HIDDEN];
+    }
+    let cell = fma(open.y, before, open.x * open.z);
+    gates[place] = open;
+    c[place] = cell;
+    h[place] = open.w * hyperbolic_tangent(cell);
+}
+
+// The gradients of one unit at step t, to which step t + 1 brings `later`.
+fn backward_unit(t: u32, sample: u32, unit: u32, later: f32) {
+    let row = t * size.batch + sample;
+    let place = row * HIDDEN + unit;
+    let open = gates[place];
+    let d = dh[place] + later;
+    let squashed = hyperbolic_tangent(c[place]);
+    var before = 0.0;
+    if (t > 0u) {
+        before = c[place - size.batch * HIDDEN];
+    }
+    var dc = d * open.w * (1.0 - squashed * squashed);
+    if (t + 1u < size.frames) {
+        dc += carried[sample * HIDDEN + unit];
+    }
+    carried[sample * HIDDEN + unit] = dc * open.y;
+    let p = row * 4u * HIDDEN + unit;
+    dhidden[p] = dc * open.z * open.x * (1.0 - open.x);
+    dhidden[p + HIDDEN] = dc * before * open.y * (1.0 - open.y);
+    dhidden[p + 2u * HIDDEN] = dc * open.x * (1.0 - open.z * open.z);
+    dhidden[p + 3u * HIDDEN] = d * squashed * open.w * (1.0 - open.w);
+}
+
+// Four rows from `first` on, so that their results stay in registers over eight steps: results[first + i] += values[i] of
+// lane s * right[s]. Written out, since a lane to broadcast from is a constant.
+fn multiply_four(results: ptr<function, array<vec4<f32>, 16>>, first: u32, values: vec4<f32>, right: ptr<function, array<vec4<f32>, 8>>) {
+    add(results, first, subgroupBroadcast(values, 0u), (*right)[0]);
+    add(results, first, subgroupBroadcast(values, 1u), (*right)[1]);
+    add(results, first, subgroupBroadcast(values, 2u), (*right)[2]);
+    add(results, first, subgroupBroadcast(values, 3u), (*right)[3]);
+    add(results, first, subgroupBroadcast(values, 4u), (*right)[4]);
+    add(results, first, subgroupBroadcast(values, 5u), (*right)[5]);
+    add(results, first, subgroupBroadcast(values, 6u), (*right)[6]);
+    add(results, first, subgroupBroadcast(values, 7u), (*right)[7]);
+}
+
+fn add(results: ptr<function, array<vec4<f32>, 16>>, first: u32, values: vec4<f32>, right: vec4<f32>) {
+    (*results)[first] = fma(values.xxxx, right, (*results)[first]);
+    (*results)[first + 1u] = fma(values.yyyy, right, (*results)[first + 1u]);
+    (*results)[first + 2u] = fma(values.zzzz, right, (*results)[first + 2u]);
+    (*results)[first + 3u] = fma(values.wwww, right, (*results)[first + 3u]);
+}
+
+// Eight steps, from lanes part .. part + 7 of what each lane loaded.
+fn multiply(results: ptr<function, array<vec4<f32>, 16>>, own: ptr<function, array<f32, 16>>, part: u32, lane: u32, right: ptr<function, array<vec4<f32>, 8>>) {
+    multiply_four(results, 0u, four(own, 0u, part, lane), right);
+    if (ROWS > 4u) {
+        multiply_four(results, 4u, four(own, 4u, part, lane), right);
+    }
+    if (ROWS > 8u) {
+        multiply_four(results, 8u, four(own, 8u, part, lane), right);
+    }
+    if (ROWS > 12u) {
+        multiply_four(results, 12u, four(own, 12u, part, lane), right);
+    }
+}
+
+fn four(own: ptr<function, array<f32, 16>>, first: u32, part: u32, lane: u32) -> vec4<f32> {
+    let values = vec4<f32>((*own)[first], (*own)[first + 1u], (*own)[first + 2u], (*own)[first + 3u]);
+    if (LANES > 8u) {
+        return subgroupShuffle(values, part + lane % 8u);
+    }
+    return values;
+}
+
+fn begin(results: ptr<function, array<vec4<f32>, 16>>, value: vec4<f32>) {
+    for (var r = 0u; r < 16u; r += 1u) {
+        (*results)[r] = value;
+    }
+}
+
+// results[r] = what bias and h[t-1] bring to the gates of `unit`. Rows past the batch repeat its last and are never written.
+fn gates_from_state(results: ptr<function, array<vec4<f32>, 16>>, t: u32, first_row: u32, unit: u32, lane: u32) {
+    var own: array<f32, 16>;
+    var right: array<vec4<f32>, 8>;
+    let known = min(unit, HIDDEN - 1u);
+    begin(results, vec4<f32>(bias[known], bias[HIDDEN + known], bias[2u * HIDDEN + known], bias[3u * HIDDEN + known]));
+    if (t == 0u) {
+        return;
+    }
+    for (var k0 = 0u; k0 < HIDDEN; k0 += LANES) {
+        for (var r = 0u; r < ROWS; r += 1u) {
+            let row = (t - 1u) * size.batch + min(first_row + r, size.batch - 1u);
+            own[r] = select(0.0, h[row * HIDDEN + min(k0 + lane, HIDDEN - 1u)], k0 + lane < HIDDEN);
+        }
+        for (var part = 0u; part < LANES; part += 8u) {
+            for (var s = 0u; s < 8u; s += 1u) {
+                right[s] = gate_weight[min(k0 + part + s, HIDDEN - 1u) * HIDDEN + known];
+            }
+            multiply(results, &own, part, lane, &right);
+        }
+    }
+}
+
+// results[r] = what step t + 1 brings to the gradient at four units of h[t], at `place` of a row of unit_weight.
+fn units_from_gradient(results: ptr<function, array<vec4<f32>, 16>>, t: u32, first_row: u32, place: u32, lane: u32) {
+    var own: array<f32, 16>;
+    var right: array<vec4<f32>, 8>;
+    begin(results, vec4<f32>(0.0));
+    if (t + 1u >= size.frames) {
+        return;
+    }
+    for (var gate = 0u; gate < GATES; gate += 1u) {
+        for (var k0 = 0u; k0 < HIDDEN; k0 += LANES) {
+            for (var r = 0u; r < ROWS; r += 1u) {
+                let row = (t + 1u) * size.batch + min(first_row + r, size.batch - 1u);
+                own[r] = select(0.0, dhidden[(row * GATES + gate) * HIDDEN + min(k0 + lane, HIDDEN - 1u)], k0 + lane < HIDDEN);
+            }
+            for (var part = 0u; part < LANES; part += 8u) {
+                for (var s = 0u; s < 8u; s += 1u) {
+                    right[s] = unit_weight[(gate * HIDDEN + min(k0 + part + s, HIDDEN - 1u)) * PITCH + place];
+                }
+                multiply(results, &own, part, lane, &right);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(64)
+fn pack_gates(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    if (i >= HIDDEN * HIDDEN) {
+        return;
+    }
+    var gathered = vec4<f32>(0.0);
+    for (var gate = 0u; gate < GATES; gate += 1u) {
+        gathered[gate] = weight[(i / HIDDEN * GATES + gate) * HIDDEN + i % HIDDEN];
+    }
+    gate_weight[i] = gathered;
+}
+
+@compute @workgroup_size(64)
+fn pack_units(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    if (i >= GATES * HIDDEN * PITCH) {
+        return;
+    }
+    let inner = i / PITCH;
+    var gathered = vec4<f32>(0.0);
+    for (var e = 0u; e < 4u; e += 1u) {
+        let unit = i % PITCH / LANES * WIDE + e * LANES + i % LANES;
+        if (unit < HIDDEN) {
+            gathered[e] = weight[unit * GATES * HIDDEN + inner];
+        }
+    }
+    unit_weight[i] = gathered;
+}
+
+@compute @workgroup_size(LANES)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let first_row = group.x * ROWS;
+    let rows = min(ROWS, size.batch - first_row);
+    var results: array<vec4<f32>, 16>;
+    var finished: array<vec4<f32>, 16>;
+    for (var t = size.done; t < size.done + size.steps; t += 1u) {
+        for (var tile = group.y * LANES; tile < HIDDEN; tile += groups.y * LANES) {
+            gates_from_state(&results, t, first_row, tile + lane, lane);
+            finished = results;
+            for (var r = 0u; r < rows; r += 1u) {
+                if (tile + lane < HIDDEN) {
+                    forward_unit(t, first_row + r, tile + lane, finished[r]);
+                }
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let first_row = group.x * ROWS;
+    let rows = min(ROWS, size.batch - first_row);
+    var results: array<vec4<f32>, 16>;
+    var finished: array<vec4<f32>, 16>;
+    for (var back = size.done; back < size.done + size.steps; back += 1u) {
+        let t = size.frames - 1u - back;
+        for (var tile = group.y * WIDE; tile < HIDDEN; tile += groups.y * WIDE) {
+            units_from_gradient(&results, t, first_row, tile / 4u + lane, lane);
+            finished = results;
+            for (var i = 0u; i < rows * 4u; i += 1u) {
+                let unit = tile + i % 4u * LANES + lane;
+                if (unit < HIDDEN) {
+                    backward_unit(t, first_row + i / 4u, unit, finished[i / 4u][i % 4u]);
+                }
+            }
+        }
+    }
+}

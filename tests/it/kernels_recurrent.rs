@@ -1,0 +1,80 @@
+//! The recurrent kernels beside their `f64` references, as module `kernels` does it; and cut in time, which changes no bit.
+
+use crate::kernels::{devices, size, try_each};
+use melgrad::layers::{Cell, RecurrenceVariant};
+use melgrad::selftest::recurrent::{self, Case, OUTPUTS};
+
+/// Odd sizes of time, batch and width, more units than a workgroup has invocations, batches smaller than the layer is
+/// built for, inputs that drive gates to their ends, and every way of cutting.
+fn cases(cell: Cell) -> Vec<Case> {
+    let plain = |shape| Case::new(cell, shape);
+    vec![
+        Case { capacity: size(5, 9), ..plain([7, 3, 13]) },
+        Case { steps: 1, ..plain([7, 3, 13]) },
+        plain([1, 1, 1]),
+        plain([2, 3, 1]),
+        plain([647, 1, 1]),
+        Case { steps: 20, ..plain([64, 3, 13]) },
+        Case { magnitude: 100.0, ..plain([64, 3, 13]) },
+        plain([1, 32, 40]),
+        plain([7, 32, 40]),
+        Case { capacity: size(32, 8), ..plain([7, 3, 40]) },
+        plain([2, 3, 130]),
+        Case { capacity: size(32, 70), inputs: 128, ..plain([64, 9, 130]) },
+        Case { steps: 1, ..plain([3, 3, 130]) },
+        plain([7, 2, 300]),
+        Case { steps: 1, ..plain([3, 2, 300]) },
+    ]
+}
+
+fn try_variants(cell: Cell) {
+    for variant in RecurrenceVariant::available(devices()[0]) {
+        let mut unchecked = cases(cell);
+        let mut checked: Vec<_> = unchecked[..9].to_vec();
+        if variant.is_subgroup() {
+            unchecked.extend([[647, 32, 40], [647, 3, 128], [64, 32, 128]].map(|shape| Case::new(cell, shape)));
+            // Drivers take seconds to compile these with runtime checks.
+            checked.truncate(2);
+        }
+        try_each([&unchecked, &checked], |gpu, case| recurrent::check(gpu, variant, case));
+    }
+}
+
+#[test]
+fn the_tanh_recurrence_agrees_with_its_reference() {
+    try_variants(Cell::RnnTanh);
+}
+
+#[test]
+fn the_relu_recurrence_agrees_with_its_reference() {
+    try_variants(Cell::RnnRelu);
+}
+
+#[test]
+fn the_lstm_recurrence_agrees_with_its_reference() {
+    try_variants(Cell::Lstm);
+}
+
+#[test]
+fn the_gru_recurrence_agrees_with_its_reference() {
+    try_variants(Cell::Gru);
+}
+
+#[test]
+fn cutting_the_steps_changes_no_bit() {
+    let gpu = devices()[0];
+    for cell in [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru] {
+        for variant in RecurrenceVariant::available(gpu) {
+            let bits = |steps| {
+                let case = Case { steps, capacity: size(5, 20), ..Case::new(cell, [19, 5, 40]) };
+                recurrent::run(gpu, variant, case).unwrap().map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            };
+            let whole = bits(usize::MAX);
+            for steps in [1, 7, 18] {
+                for (name, (cut, whole)) in OUTPUTS.iter().zip(bits(steps).iter().zip(&whole)) {
+                    assert_eq!(cut, whole, "{name} of {cell:?} by {}, {steps} steps a dispatch", variant.name(cell));
+                }
+            }
+        }
+    }
+}
