@@ -1,6 +1,6 @@
 //! Training as a whole: a batch learnt by heart, the same bits twice, and a run directory from music to predictions.
 
-use melgrad::config::{AugmentConfig, Config, ModelConfig, ModelName};
+use melgrad::config::{AugmentConfig, BatchNormPlace, Config, ModelConfig, ModelName, Nonlinearity, Readout, Stack};
 use melgrad::dataset::{CachePolicy, Dataset, LoadOptions, load_builtin};
 use melgrad::gpu::{Gpu, GpuOptions, Pass};
 use melgrad::layers::{Mode, Size};
@@ -43,7 +43,8 @@ fn learn_by_heart(
     network.upload(&features, &noise.labels(dimensions.batch, dimensions.classes));
     let size = Size { batch: dimensions.batch, frames: dimensions.frames };
     let mut losses = Vec::new();
-    for _ in 0..steps {
+    for step in 0..steps {
+        network.set_dropout_seed(step as u64);
         let mut pass = Pass::new(gpu);
         network.forward(&mut pass, size, Mode::Train);
         network.backward(&mut pass, size);
@@ -55,17 +56,33 @@ fn learn_by_heart(
     (losses, weights.into_iter().map(f32::to_bits).collect())
 }
 
-fn small(model: ModelName) -> (ModelConfig, Dimensions) {
-    let config = ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(model) };
-    (config, Dimensions { batch: 6, frames: 16, mels: 8, classes: 3 })
+/// Every network, and every way to build one, with the steps that it takes to learn a batch.
+fn small() -> Vec<(&'static str, ModelConfig, usize)> {
+    let of = |name| ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(name) };
+    let indrnn = || of(ModelName::Indrnn);
+    let dense = ModelConfig { stack: Stack::Dense, growth: 8, dense_blocks: vec![2, 1], ..ModelConfig::new(ModelName::Indrnn) };
+    vec![
+        ("bbnn", ModelConfig::new(ModelName::Bbnn), 60),
+        ("indrnn", indrnn(), 150),
+        ("indrnn before", ModelConfig { batch_norm: BatchNormPlace::Before, readout: Readout::Mean, ..indrnn() }, 150),
+        ("indrnn input", ModelConfig { batch_norm: BatchNormPlace::Input, ..indrnn() }, 150),
+        ("residual indrnn", ModelConfig { stack: Stack::Residual, ..indrnn() }, 150),
+        ("dense indrnn", dense, 150),
+        ("rnn", of(ModelName::Rnn), 150),
+        ("rnn relu", ModelConfig { nonlinearity: Nonlinearity::Relu, ..of(ModelName::Rnn) }, 150),
+        ("lstm", of(ModelName::Lstm), 150),
+        ("gru", of(ModelName::Gru), 150),
+    ]
 }
+
+const SMALL: Dimensions = Dimensions { batch: 6, frames: 16, mels: 8, classes: 3 };
 
 #[test]
 fn each_network_learns_one_batch_by_heart() {
     let gpu = gpu();
-    for (name, steps, learning_rate) in [(ModelName::Indrnn, 150, 1e-2), (ModelName::Bbnn, 60, 1e-2)] {
-        let (model, dimensions) = small(name);
-        let (losses, _) = learn_by_heart(&gpu, &model, dimensions, steps, learning_rate);
+    for (name, model, steps) in small() {
+        let (losses, _) = learn_by_heart(&gpu, &model, SMALL, steps, 1e-2);
+        println!("{name}: {:.5} after {steps} steps", losses[steps - 1]);
         assert!(losses[0] > 0.5, "{name} knows it before it learns: {losses:?}");
         assert!(losses[steps - 1] < 0.01, "{name}: {losses:?}");
     }
@@ -74,14 +91,39 @@ fn each_network_learns_one_batch_by_heart() {
 #[test]
 fn two_runs_give_the_same_bits() {
     let gpu = gpu();
-    for name in [ModelName::Indrnn, ModelName::Bbnn] {
-        let (model, dimensions) = small(name);
-        let (first_losses, first) = learn_by_heart(&gpu, &model, dimensions, 5, 1e-3);
-        let (second_losses, second) = learn_by_heart(&gpu, &model, dimensions, 5, 1e-3);
+    for (name, model, _) in small() {
+        let dropout = if model.name.is_recurrent() { 0.25 } else { 0.0 };
+        let model = ModelConfig { dropout, ..model };
+        let (first_losses, first) = learn_by_heart(&gpu, &model, SMALL, 5, 1e-3);
+        let (second_losses, second) = learn_by_heart(&gpu, &model, SMALL, 5, 1e-3);
         assert_eq!(first_losses, second_losses, "{name}");
         assert!(first == second, "{name}: the weights differ");
-        let (_, other) = learn_by_heart(&gpu, &model, dimensions, 5, 2e-3);
+        let (_, other) = learn_by_heart(&gpu, &model, SMALL, 5, 2e-3);
         assert!(first != other, "{name}: this test would not see a difference");
+    }
+}
+
+#[test]
+fn dropout_changes_training_with_its_seed_and_leaves_evaluation_alone() {
+    let gpu = gpu();
+    for (name, model, _) in small().into_iter().filter(|(_, model, _)| model.name.is_recurrent()) {
+        let logits = |dropout: f32, seed: u64, mode: Mode| {
+            let network = Network::new(&gpu, &ModelConfig { dropout, ..model.clone() }, SMALL).unwrap();
+            network.initialise(3);
+            let mut noise = Noise::new(7);
+            let features: Vec<f32> = noise.numbers(6 * 16 * 8).into_iter().map(|v| v as f32).collect();
+            network.upload(&features, &[0; 6]);
+            network.set_dropout_seed(seed);
+            let mut pass = Pass::new(&gpu);
+            network.forward(&mut pass, Size { batch: 6, frames: 16 }, mode);
+            pass.submit().unwrap();
+            gpu.read::<f32>(network.logits()).unwrap()
+        };
+        let first = logits(0.5, 1, Mode::Train);
+        assert_eq!(first, logits(0.5, 1, Mode::Train), "{name}: one seed, one mask");
+        assert_ne!(first, logits(0.5, 2, Mode::Train), "{name}: another seed, the same mask");
+        assert_ne!(first, logits(0.0, 1, Mode::Train), "{name}: nothing is left out");
+        assert_eq!(logits(0.5, 1, Mode::Evaluate), logits(0.0, 1, Mode::Evaluate), "{name}: evaluation leaves something out");
     }
 }
 
