@@ -51,7 +51,7 @@ impl Schedule {
     ///
     /// In the warm-up, step k of its n steps has `(k + 1) / n` of the recipe's rate; every schedule begins after it.
     pub fn rate(&self, epoch: usize, step: usize, plateau: Plateau) -> f32 {
-        let warmup = self.warmup_epochs * self.steps_per_epoch;
+        let warmup = self.warmup_epochs.saturating_mul(self.steps_per_epoch);
         let step_of_run = (epoch - 1) * self.steps_per_epoch + step;
         let rate = if step_of_run < warmup {
             self.learning_rate * (step_of_run + 1) as f64 / warmup as f64
