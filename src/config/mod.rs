@@ -70,6 +70,7 @@ impl DataConfig {
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// [`SCHEMA`].
+    #[serde(default = "schema")]
     pub schema: u32,
     /// The data.
     #[serde(default)]
@@ -78,8 +79,10 @@ pub struct Config {
     #[serde(default)]
     pub features: FeatureConfig,
     /// The network.
+    #[serde(default)]
     pub model: ModelConfig,
     /// The recipe.
+    #[serde(default)]
     pub train: TrainConfig,
     /// What happens to training crops.
     #[serde(default)]
@@ -115,8 +118,8 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
         let parse_error = |source: toml::de::Error| ConfigError::Parse { path: path.into(), source: Box::new(source) };
-        let table: toml::Table = toml::from_str(&text).map_err(parse_error)?;
-        let Some(model) = Self::named_model(&table).map_err(parse_error)? else {
+        let (named, table) = Self::parse(&text).map_err(parse_error)?;
+        let Some(model) = named else {
             return invalid("model.name", "(missing)", format!("{}: name the network under [model]", path.display()));
         };
         let config = Self::over_defaults(model, table).map_err(parse_error)?;
@@ -124,9 +127,13 @@ impl Config {
         Ok(config)
     }
 
-    /// The network that a parsed file names, if it does.
-    pub fn named_model(file: &toml::Table) -> Result<Option<ModelName>, toml::de::Error> {
-        file.get("model").and_then(|model| model.get("name")).map(|name| name.clone().try_into()).transpose()
+    /// A file's text as a table, and the network that it names, if it does. Names and types are checked here, where errors
+    /// know their line.
+    pub fn parse(text: &str) -> Result<(Option<ModelName>, toml::Table), toml::de::Error> {
+        let config: Self = toml::from_str(text)?;
+        let table: toml::Table = toml::from_str(text)?;
+        let names = table.get("model").is_some_and(|model| model.get("name").is_some());
+        Ok((names.then_some(config.model.name), table))
     }
 
     /// The defaults of `model` with what a parsed file says over them, not yet validated.
@@ -143,6 +150,10 @@ impl Config {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration is plain tables of numbers and strings")
     }
+}
+
+fn schema() -> u32 {
+    SCHEMA
 }
 
 fn merge(base: &mut toml::Table, over: toml::Table) {

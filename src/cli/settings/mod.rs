@@ -82,8 +82,7 @@ fn names() -> String {
 fn with_file(path: &Path, model: Option<ModelName>, otherwise: Option<ModelName>) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
     let parse_error = |source: toml::de::Error| ConfigError::Parse { path: path.into(), source: Box::new(source) };
-    let file: toml::Table = toml::from_str(&text).map_err(parse_error)?;
-    let named = Config::named_model(&file).map_err(parse_error)?;
+    let (named, file) = Config::parse(&text).map_err(parse_error)?;
     let Some(model) = model.or(named).or(otherwise) else {
         let message = format!("{}: which network? Give --model, or name = .. under [model]", path.display());
         return Err(UsageError(message).into());
