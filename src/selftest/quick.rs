@@ -1,10 +1,11 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, softmax_cross_entropy,
+    Comparison, adam, batch_norm, convolution, elementwise, global_average_pool, indrnn, linear, pool, recurrent,
+    softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{ConvolutionVariant, Gradient, PoolShape, Size};
+use crate::layers::{Cell, ConvolutionVariant, Gradient, PoolShape, RecurrenceVariant, Size};
 use crate::optim::AdamSettings;
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 12] = [
+const FAMILIES: [(&str, Check); 15] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -67,6 +68,9 @@ const FAMILIES: [(&str, Check); 12] = [
         let (size, capacity) = (Size { batch: 3, frames: 64 }, Size { batch: 5, frames: 70 });
         indrnn::check(gpu, indrnn::Case { size, capacity, hidden: 33, weights: indrnn::Weights::Mixed })
     }),
+    ("rnn", |gpu| check_recurrent(gpu, Cell::RnnTanh)),
+    ("lstm", |gpu| check_recurrent(gpu, Cell::Lstm)),
+    ("gru", |gpu| check_recurrent(gpu, Cell::Gru)),
     ("softmax_cross_entropy", |gpu| {
         let case = softmax_cross_entropy::Case { batch: 70, capacity: 100, classes: 10, magnitude: 40.0, broken: Some(f32::NAN) };
         softmax_cross_entropy::check(gpu, case)
@@ -77,13 +81,29 @@ const FAMILIES: [(&str, Check); 12] = [
     }),
 ];
 
+fn check_recurrent(gpu: &Gpu, cell: Cell) -> Result<Vec<Comparison>, GpuError> {
+    let (capacity, case) = (Size { batch: 5, frames: 70 }, recurrent::Case::new(cell, [64, 3, 33]));
+    recurrent::check(gpu, RecurrenceVariant::choose(gpu), recurrent::Case { capacity, inputs: 33, ..case })
+}
+
+/// The shader of a family that the adapter gets.
+fn shader(gpu: &Gpu, kernel: &'static str) -> &'static str {
+    let recurrence = |cell| RecurrenceVariant::choose(gpu).name(cell);
+    match kernel {
+        "convolution" | "linear" => ConvolutionVariant::choose(gpu).name(),
+        "rnn" => recurrence(Cell::RnnTanh),
+        "lstm" => recurrence(Cell::Lstm),
+        "gru" => recurrence(Cell::Gru),
+        _ => kernel,
+    }
+}
+
 /// Tries every kernel family on `gpu`; one that fails does not keep the others from being tried.
 pub fn run(gpu: &Gpu) -> Vec<Outcome> {
     let outcome = |(kernel, check): (&'static str, Check)| {
         let began = Instant::now();
         let comparisons = check(gpu);
-        let shader = if ["convolution", "linear"].contains(&kernel) { ConvolutionVariant::choose(gpu).name() } else { kernel };
-        Outcome { kernel, shader, seconds: began.elapsed().as_secs_f64(), comparisons }
+        Outcome { kernel, shader: shader(gpu, kernel), seconds: began.elapsed().as_secs_f64(), comparisons }
     };
     FAMILIES.into_iter().map(outcome).collect()
 }
