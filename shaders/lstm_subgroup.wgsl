@@ -7,9 +7,10 @@
 // Eight steps of the inner dimension at a time: lane s loads what all need for step s of each row, and broadcasts it. The
 // weights are repacked, so that one load brings a lane's vec4.
 //
-// A lane reads of h[t-1] and of the gradient of step t + 1 only what it wrote itself, since it always owns the units that
-// leave its number over when divided by LANES: no barrier is needed. All state lies in storage: a dispatch may begin at
-// any step, and with one step per dispatch tiles may be spread over groups.y.
+// With 8 lanes, a lane reads of h[t-1] and of the gradient of step t + 1 only what it wrote itself, since it always owns
+// the units that leave its number over when divided by LANES: no barrier is needed, which on software adapters would double
+// the time. All state lies in storage: a dispatch may begin at any step, and with one step per dispatch tiles may be spread
+// over groups.y.
 
 const LANES: u32 = 8u;
 const HIDDEN: u32 = 128u;
@@ -114,26 +115,21 @@ fn add(results: ptr<function, array<vec4<f32>, 16>>, first: u32, values: vec4<f3
     (*results)[first + 3u] = fma(values.wwww, right, (*results)[first + 3u]);
 }
 
-// Eight steps, from lanes part .. part + 7 of what each lane loaded.
-fn multiply(results: ptr<function, array<vec4<f32>, 16>>, own: ptr<function, array<f32, 16>>, part: u32, lane: u32, right: ptr<function, array<vec4<f32>, 8>>) {
-    multiply_four(results, 0u, four(own, 0u, part, lane), right);
+fn multiply(results: ptr<function, array<vec4<f32>, 16>>, left: ptr<function, array<f32, 16>>, right: ptr<function, array<vec4<f32>, 8>>) {
+    multiply_four(results, 0u, four(left, 0u), right);
     if (ROWS > 4u) {
-        multiply_four(results, 4u, four(own, 4u, part, lane), right);
+        multiply_four(results, 4u, four(left, 4u), right);
     }
     if (ROWS > 8u) {
-        multiply_four(results, 8u, four(own, 8u, part, lane), right);
+        multiply_four(results, 8u, four(left, 8u), right);
     }
     if (ROWS > 12u) {
-        multiply_four(results, 12u, four(own, 12u, part, lane), right);
+        multiply_four(results, 12u, four(left, 12u), right);
     }
 }
 
-fn four(own: ptr<function, array<f32, 16>>, first: u32, part: u32, lane: u32) -> vec4<f32> {
-    let values = vec4<f32>((*own)[first], (*own)[first + 1u], (*own)[first + 2u], (*own)[first + 3u]);
-    if (LANES > 8u) {
-        return subgroupShuffle(values, part + lane % 8u);
-    }
-    return values;
+fn four(left: ptr<function, array<f32, 16>>, first: u32) -> vec4<f32> {
+    return vec4<f32>((*left)[first], (*left)[first + 1u], (*left)[first + 2u], (*left)[first + 3u]);
 }
 
 fn begin(results: ptr<function, array<vec4<f32>, 16>>, value: vec4<f32>) {
@@ -144,47 +140,43 @@ fn begin(results: ptr<function, array<vec4<f32>, 16>>, value: vec4<f32>) {
 
 // results[r] = what bias and h[t-1] bring to the gates of `unit`. Rows past the batch repeat its last and are never written.
 fn gates_from_state(results: ptr<function, array<vec4<f32>, 16>>, t: u32, first_row: u32, unit: u32, lane: u32) {
-    var own: array<f32, 16>;
+    var left: array<f32, 16>;
     var right: array<vec4<f32>, 8>;
     let known = min(unit, HIDDEN - 1u);
     begin(results, vec4<f32>(bias[known], bias[HIDDEN + known], bias[2u * HIDDEN + known], bias[3u * HIDDEN + known]));
     if (t == 0u) {
         return;
     }
-    for (var k0 = 0u; k0 < HIDDEN; k0 += LANES) {
+    for (var k0 = 0u; k0 < HIDDEN; k0 += 8u) {
         for (var r = 0u; r < ROWS; r += 1u) {
             let row = (t - 1u) * size.batch + min(first_row + r, size.batch - 1u);
-            own[r] = select(0.0, h[row * HIDDEN + min(k0 + lane, HIDDEN - 1u)], k0 + lane < HIDDEN);
+            left[r] = select(0.0, h[row * HIDDEN + min(k0 + lane % 8u, HIDDEN - 1u)], k0 + lane % 8u < HIDDEN);
         }
-        for (var part = 0u; part < LANES; part += 8u) {
-            for (var s = 0u; s < 8u; s += 1u) {
-                right[s] = gate_weight[min(k0 + part + s, HIDDEN - 1u) * HIDDEN + known];
-            }
-            multiply(results, &own, part, lane, &right);
+        for (var s = 0u; s < 8u; s += 1u) {
+            right[s] = gate_weight[min(k0 + s, HIDDEN - 1u) * HIDDEN + known];
         }
+        multiply(results, &left, &right);
     }
 }
 
 // results[r] = what step t + 1 brings to the gradient at four units of h[t], at `place` of a row of unit_weight.
 fn units_from_gradient(results: ptr<function, array<vec4<f32>, 16>>, t: u32, first_row: u32, place: u32, lane: u32) {
-    var own: array<f32, 16>;
+    var left: array<f32, 16>;
     var right: array<vec4<f32>, 8>;
     begin(results, vec4<f32>(0.0));
     if (t + 1u >= size.frames) {
         return;
     }
     for (var gate = 0u; gate < GATES; gate += 1u) {
-        for (var k0 = 0u; k0 < HIDDEN; k0 += LANES) {
+        for (var k0 = 0u; k0 < HIDDEN; k0 += 8u) {
             for (var r = 0u; r < ROWS; r += 1u) {
                 let row = (t + 1u) * size.batch + min(first_row + r, size.batch - 1u);
-                own[r] = select(0.0, dhidden[(row * GATES + gate) * HIDDEN + min(k0 + lane, HIDDEN - 1u)], k0 + lane < HIDDEN);
+                left[r] = select(0.0, dhidden[(row * GATES + gate) * HIDDEN + min(k0 + lane % 8u, HIDDEN - 1u)], k0 + lane % 8u < HIDDEN);
             }
-            for (var part = 0u; part < LANES; part += 8u) {
-                for (var s = 0u; s < 8u; s += 1u) {
-                    right[s] = unit_weight[(gate * HIDDEN + min(k0 + part + s, HIDDEN - 1u)) * PITCH + place];
-                }
-                multiply(results, &own, part, lane, &right);
+            for (var s = 0u; s < 8u; s += 1u) {
+                right[s] = unit_weight[(gate * HIDDEN + min(k0 + s, HIDDEN - 1u)) * PITCH + place];
             }
+            multiply(results, &left, &right);
         }
     }
 }
@@ -235,6 +227,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                 }
             }
         }
+        if (LANES > 8u) {
+            storageBarrier();
+        }
     }
 }
 
@@ -255,6 +250,9 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
                     backward_unit(t, first_row + i / 4u, unit, finished[i / 4u][i % 4u]);
                 }
             }
+        }
+        if (LANES > 8u) {
+            storageBarrier();
         }
     }
 }

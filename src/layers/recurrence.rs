@@ -203,14 +203,16 @@ impl Recurrence {
         let software = gpu.summary().is_software();
         let turns = [1, gates].map(|inner| match variant.lanes {
             None => inner * hidden * (rows + 2) + 3 * rows + 3,
-            Some(lanes) => inner * hidden.div_ceil(lanes) * (lanes / 8 + 2) + 2 * inner + 4 * rows + 3,
+            Some(_) => 2 * inner * (hidden.div_ceil(8) + 1) + 3,
         });
+        // Of the element-wise part.
+        let finish = |tile: usize| variant.lanes.map_or(0, |lanes| tile / lanes * rows);
         Ok(Self {
             cell,
             hidden,
             rows,
             tiles,
-            turns: std::array::from_fn(|i| turns[i] * hidden.div_ceil(tiles[i]) + 2),
+            turns: std::array::from_fn(|i| (turns[i] + finish(tiles[i])) * hidden.div_ceil(tiles[i]) + 2),
             most_turns: if software { SOFTWARE_TURNS } else { usize::MAX },
             most_steps: if software || hidden < SPREAD_HIDDEN { usize::MAX } else { 1 },
             forward: dispatch("forward", &constants, &forward)?,

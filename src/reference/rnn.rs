@@ -50,9 +50,8 @@ pub fn backward(size: Size, activation: Activation, weight: &[f64], h: &[f64], d
     let mut da = vec![0.0; size.states_len()];
     let mut carried = vec![0.0; len];
     for t in (0..size.time).rev() {
-        for i in 0..len {
-            let at = t * len + i;
-            da[at] = (dh[at] + carried[i]) * activation.slope(h[at]);
+        for (at, carried) in (t * len..).zip(&carried) {
+            da[at] = (dh[at] + carried) * activation.slope(h[at]);
         }
         carried = to_state(size, &da[t * len..(t + 1) * len], weight);
     }

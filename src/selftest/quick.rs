@@ -2,10 +2,10 @@
 
 use super::{
     Comparison, accumulate, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, optimizer, pool,
-    softmax_cross_entropy,
+    recurrent, softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{ConvolutionVariant, Gradient, IndrnnPath, Mode, PoolShape, Size};
+use crate::layers::{Cell, ConvolutionVariant, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size};
 use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 16] = [
+const FAMILIES: [(&str, Check); 19] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -70,6 +70,9 @@ const FAMILIES: [(&str, Check); 16] = [
         let (seed, stream, mode) = ([7, 0], 1, Mode::Train);
         dropout::check(gpu, dropout::Case { size: SIZE, capacity: CAPACITY, channels: 13, p: 0.3, seed, stream, mode })
     }),
+    ("rnn", |gpu| check_recurrent(gpu, Cell::RnnTanh)),
+    ("lstm", |gpu| check_recurrent(gpu, Cell::Lstm)),
+    ("gru", |gpu| check_recurrent(gpu, Cell::Gru)),
     ("softmax_cross_entropy", |gpu| {
         let plain = softmax_cross_entropy::Case { capacity: 100, ..softmax_cross_entropy::Case::new(70, 10, 40.0) };
         let broken = softmax_cross_entropy::Case { broken: Some(f32::NAN), ..plain };
@@ -97,13 +100,29 @@ fn updates(gpu: &Gpu, rule: Rule) -> Result<Vec<Comparison>, GpuError> {
     optimizer::check(gpu, optimizer::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
 }
 
+fn check_recurrent(gpu: &Gpu, cell: Cell) -> Result<Vec<Comparison>, GpuError> {
+    let (capacity, case) = (Size { batch: 5, frames: 70 }, recurrent::Case::new(cell, [64, 3, 33]));
+    recurrent::check(gpu, RecurrenceVariant::choose(gpu), recurrent::Case { capacity, inputs: 33, ..case })
+}
+
+/// The shader of a family that the adapter gets.
+fn shader(gpu: &Gpu, kernel: &'static str) -> &'static str {
+    let recurrence = |cell| RecurrenceVariant::choose(gpu).name(cell);
+    match kernel {
+        "convolution" | "linear" => ConvolutionVariant::choose(gpu).name(),
+        "rnn" => recurrence(Cell::RnnTanh),
+        "lstm" => recurrence(Cell::Lstm),
+        "gru" => recurrence(Cell::Gru),
+        _ => kernel,
+    }
+}
+
 /// Tries every kernel family on `gpu`; one that fails does not keep the others from being tried.
 pub fn run(gpu: &Gpu) -> Vec<Outcome> {
     let outcome = |(kernel, check): (&'static str, Check)| {
         let began = Instant::now();
         let comparisons = check(gpu);
-        let shader = if ["convolution", "linear"].contains(&kernel) { ConvolutionVariant::choose(gpu).name() } else { kernel };
-        Outcome { kernel, shader, seconds: began.elapsed().as_secs_f64(), comparisons }
+        Outcome { kernel, shader: shader(gpu, kernel), seconds: began.elapsed().as_secs_f64(), comparisons }
     };
     FAMILIES.into_iter().map(outcome).collect()
 }
