@@ -11,6 +11,7 @@
 //! - a slice whose length is not that of its shape is a mistake of the caller, and panics.
 
 pub mod adam;
+pub mod add;
 pub mod average_pool;
 pub mod batch_norm;
 pub mod convolution;

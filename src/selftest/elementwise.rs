@@ -3,7 +3,7 @@
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{LastStep, Relu, Size, Slices, Standardise, StandardiseTo};
+use crate::layers::{Add, LastStep, Relu, Size, Slices, Standardise, StandardiseTo};
 use crate::reference;
 use crate::reference::noise::Noise;
 
@@ -56,6 +56,22 @@ pub fn check_relu(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let mut result = Comparisons::new("relu", &case);
     result.add_within(0.0, "y", &layout.spread(run, &reference::relu::forward(&x)), &bench.get(&y_map.value.tensor)?);
     result.add_within(0.0, "dx", &layout.spread(run, &reference::relu::backward(&x, &dy)), &bench.get(&x_map.grad.tensor)?);
+    Ok(result.done())
+}
+
+/// The sum of two maps: exact, as a single rounding is.
+pub fn check_add(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
+    let (bench, (layout, run)) = (Bench::new(gpu), case.layout());
+    let mut noise = Noise::new(case.elements() as u64);
+    let [x, f] = [noise.numbers(case.elements()), noise.numbers(case.elements())];
+    let given = |label, values: &[f64]| bench.map(label, layout, &layout.spread(run, values), &layout.nothing());
+    let (x_map, f_map) = (given("x", &x)?, given("f", &f)?);
+    let y = bench.poisoned("y", &[layout.elements()])?;
+    let layer = Add::new(gpu, &x_map.value.tensor, &f_map.value.tensor, &y)?;
+    bench.run(|pass| layer.forward(pass, case.elements()))?;
+    let mut result = Comparisons::new("add", &case);
+    // Multiples of 2^-20 below 1: their sums are exact.
+    result.add_within(0.0, "y", &layout.spread(run, &reference::add::forward(&x, &f)), &bench.get(&y)?);
     Ok(result.done())
 }
 

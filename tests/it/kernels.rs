@@ -274,6 +274,11 @@ fn relu_agrees_with_its_reference() {
 }
 
 #[test]
+fn add_agrees_with_its_reference() {
+    try_all(&batches(), elementwise::check_add);
+}
+
+#[test]
 fn last_step_agrees_with_its_reference() {
     try_all(&batches(), elementwise::check_last_step);
 }
