@@ -20,6 +20,7 @@
 //! | [`models`] | networks as lists of layers; names and shapes known without a GPU |
 //! | [`optim`] | gradient clipping, optimisers and learning-rate schedules, over one arena |
 //! | [`train`] | where data and networks meet: epochs, evaluation, checkpoints; emits [`train::event::Event`] |
+//! | [`compare`] | a study: networks, seeds and marks; what is finished is never trained again |
 //! | [`report`] | what becomes of events: terminal, JSONL, CSV |
 //! | [`reference`] | every layer in plain f64, for the tests and the self-test |
 //! | [`selftest`] | each kernel against its reference on the adapter at hand |
@@ -56,6 +57,7 @@
 pub mod audio;
 pub mod bench;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod dataset;
 pub mod features;

@@ -1,5 +1,6 @@
 //! Errors as words and as exit codes: 1 failed, 2 usage, 3 data, 4 no usable adapter, 5 device lost, 6 diverged, 7 disk.
 
+use crate::compare::{CompareError, StudyError};
 use crate::config::ConfigError;
 use crate::dataset::DatasetError;
 use crate::gpu::GpuError;
@@ -38,19 +39,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if let Some(error) = error.downcast_ref::<TrainError>() {
-        return Some(match error {
-            TrainError::Gpu(error) => gpu(error),
-            TrainError::Build(error) => build(error),
-            TrainError::Dataset(error) => dataset(error),
-            TrainError::Checkpoint(error) => checkpoint(error),
-            TrainError::Predictions(error) => predictions(error),
-            TrainError::RunDirectory(error) => run_directory(error),
-            TrainError::Observer(_) => 7,
-            TrainError::Diverged { .. } => 6,
-        });
-    }
-    None.or_else(|| error.downcast_ref().map(gpu))
+    None.or_else(|| error.downcast_ref().map(train))
+        .or_else(|| error.downcast_ref().map(compare))
+        .or_else(|| error.downcast_ref().map(study))
+        .or_else(|| error.downcast_ref().map(gpu))
         .or_else(|| error.downcast_ref().map(build))
         .or_else(|| error.downcast_ref().map(dataset))
         .or_else(|| error.downcast_ref().map(checkpoint))
@@ -63,6 +55,38 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         .or_else(|| error.downcast_ref::<ConfigError>().map(|_| 2))
         .or_else(|| error.downcast_ref::<UsageError>().map(|_| 2))
         .or_else(|| error.downcast_ref::<DataError>().map(|_| 3))
+}
+
+fn train(error: &TrainError) -> u8 {
+    match error {
+        TrainError::Gpu(error) => gpu(error),
+        TrainError::Build(error) => build(error),
+        TrainError::Dataset(error) => dataset(error),
+        TrainError::Checkpoint(error) => checkpoint(error),
+        TrainError::Predictions(error) => predictions(error),
+        TrainError::RunDirectory(error) => run_directory(error),
+        TrainError::Observer(_) => 7,
+        TrainError::Diverged { .. } => 6,
+    }
+}
+
+fn compare(error: &CompareError) -> u8 {
+    match error {
+        CompareError::Train { source, .. } => train(source),
+        CompareError::Study(error) => study(error),
+        CompareError::RunDirectory(error) => run_directory(error),
+        CompareError::Dataset(error) => dataset(error),
+    }
+}
+
+fn study(error: &StudyError) -> u8 {
+    match error {
+        StudyError::Other { .. } | StudyError::NotAStudy { .. } => 2,
+        StudyError::Unreadable { .. } => 3,
+        StudyError::Write(error) => run_directory(error),
+        StudyError::Predictions(error) => predictions(error),
+        StudyError::Table { .. } => 7,
+    }
 }
 
 fn gpu(error: &GpuError) -> u8 {

@@ -1,6 +1,7 @@
 //! Commands: each file turns arguments into calls of the library and results into output. No work is done here.
 
 mod bench;
+mod compare;
 mod demo;
 mod doctor;
 mod evaluate;
@@ -78,6 +79,9 @@ enum Command {
     /// Train one network
     #[command(allow_negative_numbers = true)]
     Train(Box<train::TrainArgs>),
+    /// Train several networks on the same split with the same seeds, and compare them
+    #[command(allow_negative_numbers = true)]
+    Compare(Box<compare::CompareArgs>),
     /// Metrics of a trained network on a part of its data, or on other data
     Evaluate(evaluate::EvaluateArgs),
     /// The most likely genres of files
@@ -96,6 +100,7 @@ impl Cli {
             Command::Prepare(args) => prepare::run(global, args),
             Command::Features(args) => features::run(global, args),
             Command::Train(args) => train::run(global, args),
+            Command::Compare(args) => compare::run(global, args),
             Command::Evaluate(args) => evaluate::run(global, args),
             Command::Predict(args) => predict::run(global, args),
             Command::Bench(args) => bench::run(global, args),

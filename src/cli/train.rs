@@ -3,7 +3,7 @@
 use super::Global;
 use super::reading::{ReadingArgs, tell_bad_files};
 use super::settings::{FeatureArgs, RecipeArgs};
-use crate::config::Config;
+use crate::config::{Config, ModelName};
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
@@ -22,6 +22,9 @@ pub struct TrainArgs {
     /// The run directory; an existing one is refused [default: runs/MODEL-N]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The network
+    #[arg(long, env = "MELGRAD_MODEL")]
+    model: Option<ModelName>,
     #[command(flatten)]
     reading: ReadingArgs,
     #[command(flatten)]
@@ -31,7 +34,7 @@ pub struct TrainArgs {
 }
 
 pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let mut config = args.recipe.resolve(global, &args.features)?;
+    let mut config = args.recipe.resolve(global, &args.features, args.model)?;
     // The device and the directory first: they fail soonest, and decoding may take minutes.
     let gpu = global.gpu()?;
     let one_clip = Dimensions { batch: 1, frames: config.train.frames, mels: config.features.n_mels, classes: 2 };

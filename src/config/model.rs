@@ -248,40 +248,82 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// A setting that the network does not have is a misunderstanding, and is not passed over in silence.
-    fn validate_belongs(&self) -> Result<(), ConfigError> {
+    /// Names of the settings that the network has, of those that not every one has, and of those that are not as usual.
+    fn belonging(&self) -> [(&'static str, bool, bool); 16] {
         let (own, usual) = (self, Self::default());
         let dense = self.name == ModelName::Indrnn && self.stack == Stack::Dense;
         let recurrent = self.name.is_recurrent();
         let indrnn = self.name == ModelName::Indrnn;
         let bbnn = self.name == ModelName::Bbnn;
-        let settings = [
-            ("model.hidden", recurrent && !dense, own.hidden != usual.hidden),
-            ("model.layers", recurrent && !dense, own.layers != usual.layers),
-            ("model.gamma", indrnn, own.gamma != usual.gamma),
-            ("model.readout", recurrent, own.readout != usual.readout),
-            ("model.dropout", recurrent, own.dropout != usual.dropout),
-            ("model.batch_norm", indrnn, own.batch_norm != usual.batch_norm),
-            ("model.stack", indrnn, own.stack != usual.stack),
-            ("model.recurrent_init", indrnn, own.recurrent_init != usual.recurrent_init),
-            ("model.growth", dense, own.growth != usual.growth),
-            ("model.dense_blocks", dense, own.dense_blocks != usual.dense_blocks),
-            ("model.nonlinearity", self.name == ModelName::Rnn, own.nonlinearity != usual.nonlinearity),
-            ("model.width", bbnn, own.width != usual.width),
-            ("model.blocks", bbnn, own.blocks != usual.blocks),
-            ("model.kernels", bbnn, own.kernels != usual.kernels),
-            ("model.pool", bbnn, own.pool != usual.pool),
-            ("model.transition_pool", bbnn, own.transition_pool != usual.transition_pool),
-        ];
-        match settings.into_iter().find(|(_, has, changed)| *changed && !has) {
-            Some((name, _, _)) => {
+        [
+            ("hidden", recurrent && !dense, own.hidden != usual.hidden),
+            ("layers", recurrent && !dense, own.layers != usual.layers),
+            ("gamma", indrnn, own.gamma != usual.gamma),
+            ("readout", recurrent, own.readout != usual.readout),
+            ("dropout", recurrent, own.dropout != usual.dropout),
+            ("batch_norm", indrnn, own.batch_norm != usual.batch_norm),
+            ("stack", indrnn, own.stack != usual.stack),
+            ("recurrent_init", indrnn, own.recurrent_init != usual.recurrent_init),
+            ("growth", dense, own.growth != usual.growth),
+            ("dense_blocks", dense, own.dense_blocks != usual.dense_blocks),
+            ("nonlinearity", self.name == ModelName::Rnn, own.nonlinearity != usual.nonlinearity),
+            ("width", bbnn, own.width != usual.width),
+            ("blocks", bbnn, own.blocks != usual.blocks),
+            ("kernels", bbnn, own.kernels != usual.kernels),
+            ("pool", bbnn, own.pool != usual.pool),
+            ("transition_pool", bbnn, own.transition_pool != usual.transition_pool),
+        ]
+    }
+
+    /// A setting that the network does not have is a misunderstanding, and is not passed over in silence.
+    pub fn validate_belongs(&self) -> Result<(), ConfigError> {
+        match self.belonging().into_iter().find(|(_, has, changed)| *changed && !has) {
+            Some((key, _, _)) => {
+                let dense = self.name == ModelName::Indrnn && self.stack == Stack::Dense;
                 let network = if dense { "a dense indrnn".to_owned() } else { self.name.to_string() };
-                let text = toml::Value::try_from(self).ok();
-                let key = name.trim_start_matches("model.");
-                let value = text.as_ref().and_then(|table| table.get(key)).map_or("(changed)".to_owned(), ToString::to_string);
-                invalid(name, value, format!("{network} has no such setting: leave it out"))
+                let table = self.table();
+                let value = table.get(key).map_or("(changed)".to_owned(), ToString::to_string);
+                invalid(setting(key), value, format!("{network} has no such setting: leave it out"))
             }
             None => Ok(()),
         }
     }
+
+    /// Puts settings that the network does not have back to what is usual: for settings given to several networks at once.
+    pub fn keep_own(&mut self) {
+        let (mut own, usual) = (self.table(), Self::default().table());
+        for (key, _, _) in self.belonging().into_iter().filter(|(_, has, _)| !has) {
+            if let Some(value) = usual.get(key) {
+                own.insert(key.into(), value.clone());
+            }
+        }
+        *self = toml::Value::Table(own).try_into().expect("settings that were settings before");
+    }
+
+    fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("a network's settings are a table")
+    }
+}
+
+/// The setting as errors name it.
+fn setting(key: &'static str) -> &'static str {
+    const NAMES: [&str; 16] = [
+        "model.hidden",
+        "model.layers",
+        "model.gamma",
+        "model.readout",
+        "model.dropout",
+        "model.batch_norm",
+        "model.stack",
+        "model.recurrent_init",
+        "model.growth",
+        "model.dense_blocks",
+        "model.nonlinearity",
+        "model.width",
+        "model.blocks",
+        "model.kernels",
+        "model.pool",
+        "model.transition_pool",
+    ];
+    NAMES.into_iter().find(|name| name.ends_with(&format!(".{key}"))).unwrap_or(key)
 }

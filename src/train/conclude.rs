@@ -9,23 +9,33 @@ use super::validate::Note;
 use super::{TrainError, weights};
 use crate::dataset::{Batches, Dataset, Split, Windows};
 use crate::models::Network;
+use std::path::Path;
 
 /// What the best weights came to.
 pub(super) struct Outcome {
     pub validation: Option<Evaluation>,
     pub test: Option<Evaluation>,
-    /// Independent groups in the test part.
-    pub test_groups: Option<usize>,
+    /// What was said of each clip of the test part.
+    pub test_predictions: Vec<Prediction>,
+}
+
+/// Puts the newest weights back in the place of the best ones.
+pub(super) fn go_on(session: &Session<'_>, data: &Dataset, run: &RunDirectory) -> Result<(), TrainError> {
+    load(session, data, &run.file("last"))
+}
+
+fn load(session: &Session<'_>, data: &Dataset, path: &Path) -> Result<(), TrainError> {
+    let checkpoint = read_checkpoint::<Note>(path)?;
+    let names = weights::expected(session.network.parameters().declarations(), data.n_mels, session.standardisation.is_some());
+    weights::import(&session.network, &fit(path, checkpoint.model, &names)?);
+    Ok(())
 }
 
 /// Loads the best weights and evaluates validation and test part, all windows of each clip; writes the test part's
 /// files, or the validation part's where there is no test part.
 pub(super) fn conclude(session: &Session<'_>, data: &Dataset, run: &RunDirectory) -> Result<Outcome, TrainError> {
-    let path = run.file("best");
-    let checkpoint = read_checkpoint::<Note>(&path)?;
-    let names = weights::expected(session.network.parameters().declarations(), data.n_mels, session.standardisation.is_some());
-    weights::import(&session.network, &fit(&path, checkpoint.model, &names)?);
-    let mut outcome = Outcome { validation: None, test: None, test_groups: None };
+    load(session, data, &run.file("best"))?;
+    let mut outcome = Outcome { validation: None, test: None, test_predictions: Vec::new() };
     for split in [Split::Valid, Split::Test].into_iter().filter(|split| !data.part(*split).is_empty()) {
         let predictions = predict_part(&session.network, data, split)?;
         let evaluation = evaluate_part(data, split, &predictions, session.config.train.seed)?;
@@ -33,9 +43,8 @@ pub(super) fn conclude(session: &Session<'_>, data: &Dataset, run: &RunDirectory
         if split == Split::Valid {
             outcome.validation = Some(evaluation);
         } else {
-            let groups: std::collections::BTreeSet<&str> = predictions.iter().map(|p| p.group.as_str()).collect();
-            outcome.test_groups = Some(groups.len());
             outcome.test = Some(evaluation);
+            outcome.test_predictions = predictions;
         }
     }
     Ok(outcome)

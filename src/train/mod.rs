@@ -20,7 +20,7 @@ pub mod weights;
 
 pub use conclude::{evaluate_part, predict_part, write_evaluation};
 pub use early_stop::EarlyStop;
-pub use run::train;
+pub use run::{Mark, Trained, train, train_to_marks};
 use session::Session;
 
 use crate::dataset::DatasetError;

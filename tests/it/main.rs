@@ -5,6 +5,7 @@ mod audio;
 mod checkpoint;
 mod choice;
 mod cli;
+mod compare;
 mod config;
 mod dataset;
 mod features;

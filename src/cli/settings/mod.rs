@@ -53,9 +53,36 @@ impl SplitArgs {
 }
 
 impl RecipeArgs {
-    /// The complete, checked configuration.
-    pub fn resolve(&self, global: &Global, features: &FeatureArgs) -> anyhow::Result<Config> {
-        let mut config = match (&global.config, self.model.model) {
+    /// The complete, checked configuration of one network.
+    pub fn resolve(&self, global: &Global, features: &FeatureArgs, model: Option<ModelName>) -> anyhow::Result<Config> {
+        let config = self.merge(global, features, model)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// That of each of several networks. A setting holds for those that have it, and must for one of them.
+    pub fn resolve_all(&self, global: &Global, features: &FeatureArgs, models: &[ModelName]) -> anyhow::Result<Vec<Config>> {
+        let mut refused = None;
+        let mut taken = false;
+        let mut configs = Vec::new();
+        for &model in models {
+            let mut config = self.merge(global, features, Some(model))?;
+            match config.model.validate_belongs() {
+                Ok(()) => taken = true,
+                Err(error) => refused = Some(error),
+            }
+            config.model.keep_own();
+            config.validate()?;
+            configs.push(config);
+        }
+        match refused {
+            Some(error) if !taken => Err(error.into()),
+            _ => Ok(configs),
+        }
+    }
+
+    fn merge(&self, global: &Global, features: &FeatureArgs, model: Option<ModelName>) -> anyhow::Result<Config> {
+        let mut config = match (&global.config, model) {
             (Some(path), model) => with_file(path, model, None)?,
             (None, Some(model)) => Config::new(model),
             (None, None) => return Err(UsageError(format!("which network? Give --model {}", names())).into()),
@@ -66,7 +93,6 @@ impl RecipeArgs {
         set(&mut config.train.seed, &global.seed);
         self.augment.apply(&mut config.augment);
         self.data.apply(&mut config.data);
-        config.validate()?;
         Ok(config)
     }
 }

@@ -1,16 +1,13 @@
 //! Flags and variables of the network.
 
 use super::{pair, set};
-use crate::config::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Readout, RecurrentInit, Stack};
+use crate::config::{BatchNormPlace, ModelConfig, Nonlinearity, Readout, RecurrentInit, Stack};
 use clap::Args;
 
 /// Settings of the network.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Network")]
 pub struct ModelArgs {
-    /// The network
-    #[arg(long, env = "MELGRAD_MODEL")]
-    pub model: Option<ModelName>,
     /// Recurrent networks: units of each layer [default: 128]
     #[arg(long, env = "MELGRAD_HIDDEN", value_name = "N")]
     hidden: Option<usize>,

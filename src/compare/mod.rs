@@ -1,0 +1,19 @@
+//! A study: several networks trained on the same splits with the same seeds, looked at after the same epochs.
+//!
+//! A [`Study`] is its settings; its [`Cell`]s are the trainings that it consists of, each in a directory of its own below
+//! `cells/` and finished when its `result.json` is there, which is written last. Whatever ends a study, started again it
+//! trains the cells that are not finished and no others. Tables are made from the results alone and in the order of the
+//! cells, so that shards of a study, or one that was interrupted, give the bytes of an undisturbed one; times stand in a
+//! table of their own.
+
+mod cell;
+mod results;
+mod run;
+mod study;
+mod tables;
+
+pub use cell::{Cell, Shard};
+pub use results::{CellResult, MarkResult, StudyDirectory, StudyError};
+pub use run::{CompareError, run};
+pub use study::Study;
+pub use tables::{Summary, summarise, write_tables};

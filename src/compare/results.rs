@@ -1,0 +1,226 @@
+//! What a study leaves on disk.
+
+use super::{Cell, Study};
+use crate::train::predictions::{PredictionsError, write_predictions};
+use crate::train::run_directory::{RunDirectoryError, write_atomic};
+use crate::train::{Mark, Trained};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+
+const STUDY: &str = "study.json";
+const RESULT: &str = "result.json";
+const TIMING: &str = "timing.json";
+
+/// Why a study's directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    /// Another study lies there.
+    #[error("{path}: holds another study ({difference}); give --out another directory, or the settings that it was begun with")]
+    Other {
+        /// The directory.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// Something else lies there.
+    #[error("{path}: exists, is not empty and holds no study; give --out another directory")]
+    NotAStudy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file that cannot be read or is none of ours.
+    #[error("{path}: {problem}; remove the file to have it made again")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file or directory that cannot be written or removed.
+    #[error(transparent)]
+    Write(#[from] RunDirectoryError),
+    /// A table that cannot be written.
+    #[error(transparent)]
+    Predictions(#[from] PredictionsError),
+    /// A table that cannot be written.
+    #[error("{path}: cannot be written: {source}")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: csv::Error,
+    },
+}
+
+/// What a cell came to at one mark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarkResult {
+    /// Epochs trained.
+    pub epoch: usize,
+    /// The epoch whose weights were taken.
+    pub best_epoch: usize,
+    /// 0..1.
+    pub val_accuracy: Option<f64>,
+    /// 0..1.
+    pub test_accuracy: Option<f64>,
+    /// Mean F1 of the classes.
+    pub test_macro_f1: Option<f64>,
+}
+
+impl MarkResult {
+    fn of(mark: &Mark) -> Self {
+        Self {
+            epoch: mark.epoch,
+            best_epoch: mark.best_epoch,
+            val_accuracy: mark.validation.as_ref().map(|e| e.accuracy),
+            test_accuracy: mark.test.as_ref().map(|e| e.accuracy),
+            test_macro_f1: mark.test.as_ref().and_then(|e| e.macro_f1),
+        }
+    }
+}
+
+/// `result.json` of a finished cell: nothing in it depends on the time that anything took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellResult {
+    /// Which.
+    pub cell: Cell,
+    /// Trained numbers and running statistics.
+    pub parameters: usize,
+    /// At each mark, ascending; empty where it diverged.
+    pub marks: Vec<MarkResult>,
+    /// The epoch in which nothing but infinities was left.
+    pub diverged_in: Option<usize>,
+}
+
+/// `timing.json` of a finished cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct CellTiming {
+    /// Wall seconds of each epoch's training steps.
+    pub epoch_seconds: Vec<f64>,
+    /// Seconds that the device worked on them, where the adapter has timestamps.
+    pub gpu_seconds: Vec<Option<f64>>,
+    /// The adapter, its backend and driver.
+    pub adapter: String,
+}
+
+/// The directory of a study.
+#[derive(Debug, Clone)]
+pub struct StudyDirectory {
+    path: PathBuf,
+}
+
+impl StudyDirectory {
+    /// Begins `study` in `path`, or goes on with it where it was begun before.
+    pub fn open(path: &Path, study: &Study) -> Result<Self, StudyError> {
+        let directory = Self { path: path.into() };
+        let file = directory.file(STUDY);
+        if file.is_file() {
+            let begun: Study = read(&file)?;
+            return match difference(&begun, study) {
+                None => Ok(directory),
+                Some(difference) => Err(StudyError::Other { path: path.into(), difference }),
+            };
+        }
+        if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(StudyError::NotAStudy { path: path.into() });
+        }
+        create(&directory.file("cells"))?;
+        directory.write(&file, study)?;
+        Ok(directory)
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Where a cell is trained.
+    pub fn cell(&self, cell: &Cell) -> PathBuf {
+        self.file("cells").join(cell.to_string())
+    }
+
+    /// The result of a cell that is finished.
+    pub fn result(&self, cell: &Cell) -> Result<Option<CellResult>, StudyError> {
+        let path = self.cell(cell).join(RESULT);
+        if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+    }
+
+    pub(super) fn timing(&self, cell: &Cell) -> Result<Option<CellTiming>, StudyError> {
+        let path = self.cell(cell).join(TIMING);
+        if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Clears away what an interrupted training of a cell left.
+    pub(super) fn clear(&self, cell: &Cell) -> Result<(), StudyError> {
+        let path = self.cell(cell);
+        match std::fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RunDirectoryError::Write { path, source }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what a training came to; its result last, which finishes it.
+    pub(super) fn finish(&self, cell: &Cell, classes: &[String], trained: &Trained) -> Result<(), StudyError> {
+        let folder = self.cell(cell);
+        for mark in trained.marks.iter().filter(|mark| mark.test.is_some()) {
+            let path = folder.join(format!("predictions-{}.csv", mark.epoch));
+            write_predictions(&path, classes, &mark.test_predictions)?;
+        }
+        let timing = CellTiming {
+            epoch_seconds: trained.epoch_seconds.clone(),
+            gpu_seconds: trained.gpu_seconds.clone(),
+            adapter: trained.summary.adapter.clone(),
+        };
+        self.write(&folder.join(TIMING), &timing)?;
+        let marks = trained.marks.iter().map(MarkResult::of).collect();
+        let result = CellResult { cell: cell.clone(), parameters: trained.summary.parameters, marks, diverged_in: None };
+        self.write(&folder.join(RESULT), &result)
+    }
+
+    /// Notes that a training diverged, which finishes it too: it would do so again.
+    pub(super) fn finish_diverged(&self, cell: &Cell, parameters: usize, epoch: usize) -> Result<(), StudyError> {
+        let result = CellResult { cell: cell.clone(), parameters, marks: Vec::new(), diverged_in: Some(epoch) };
+        self.write(&self.cell(cell).join(RESULT), &result)
+    }
+
+    fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StudyError> {
+        let json = serde_json::to_string_pretty(value).expect("plain numbers and strings");
+        Ok(write_atomic(path, format!("{json}\n").as_bytes())?)
+    }
+}
+
+fn create(path: &Path) -> Result<(), StudyError> {
+    std::fs::create_dir_all(path).map_err(|source| RunDirectoryError::Write { path: path.into(), source }.into())
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, StudyError> {
+    let unreadable = |problem: String| StudyError::Unreadable { path: path.into(), problem };
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
+}
+
+/// The first setting in which two studies differ.
+fn difference(begun: &Study, asked: &Study) -> Option<String> {
+    let [begun, asked] = [begun, asked].map(|study| serde_json::to_value(study).expect("plain numbers and strings"));
+    differing("", &begun, &asked)
+}
+
+fn differing(name: &str, a: &serde_json::Value, b: &serde_json::Value) -> Option<String> {
+    use serde_json::Value;
+    let within = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) if a.len() == b.len() => {
+            a.iter().find_map(|(key, value)| differing(&within(key), value, b.get(key).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().find_map(|(i, (a, b))| differing(&within(&i.to_string()), a, b))
+        }
+        _ if a == b => None,
+        _ => Some(format!("{name} was {a} and is now {b}")),
+    }
+}

@@ -1,0 +1,119 @@
+//! Studies: what is finished is not trained again, shards and interruptions change no byte, and looking changes no training.
+
+use crate::training::{Recorder, built_in, gpu, tiny_config};
+use melgrad::compare::{Cell, Shard, Study, StudyDirectory, StudyError, run, summarise, write_tables};
+use melgrad::config::{Config, ModelName};
+use melgrad::dataset::Dataset;
+use melgrad::gpu::Gpu;
+use melgrad::train::checkpoint::read_model;
+use melgrad::train::event::Observer;
+use melgrad::train::run_directory::RunDirectory;
+use melgrad::train::{train, train_to_marks};
+use std::path::Path;
+
+fn study(independent: bool) -> Study {
+    let of = |name| {
+        let mut config = Config::new(name);
+        (config.model.hidden, config.model.layers) = (8, 1);
+        config.train = tiny_config().train;
+        config
+    };
+    let models = [ModelName::Indrnn, ModelName::Gru].map(of).to_vec();
+    Study { schema: Study::SCHEMA, models, seeds: vec![0, 1], folds: 1, marks: vec![1, 2, 3], independent }
+}
+
+/// Trains what is open, stopping before cell number `most` of it; returns the cells that were trained.
+fn go_on(gpu: &Gpu, study: &Study, shard: Shard, path: &Path, data: &Dataset, most: usize) -> Vec<String> {
+    let directory = StudyDirectory::open(path, study).unwrap();
+    let mut trained = Vec::new();
+    let observe = |cell: &Cell, _: &RunDirectory, place: usize, _: usize| -> std::io::Result<Box<dyn Observer>> {
+        if place == most {
+            return Err(std::io::Error::other("enough"));
+        }
+        trained.push(cell.to_string());
+        Ok(Box::new(Recorder::default()))
+    };
+    let outcome = run(gpu, study, shard, &directory, |_, _| Ok(data.clone()), observe);
+    assert_eq!(outcome.is_ok(), trained.len() < most, "{outcome:?}");
+    write_tables(study, &directory).unwrap();
+    trained
+}
+
+fn tables(path: &Path) -> [Vec<u8>; 2] {
+    ["accuracy.csv", "summary.csv"].map(|name| std::fs::read(path.join(name)).unwrap())
+}
+
+#[test]
+fn an_interrupted_study_and_its_shards_give_the_tables_of_an_undisturbed_one() {
+    let (gpu, data) = (gpu(), built_in(&tiny_config()));
+    for independent in [false, true] {
+        let study = study(independent);
+        let cells = study.cells().len();
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, cut, shards] = ["whole", "cut", "shards"].map(|name| folder.path().join(name));
+        assert_eq!(go_on(&gpu, &study, Shard::default(), &whole, &data, usize::MAX).len(), cells);
+
+        let first = go_on(&gpu, &study, Shard::default(), &cut, &data, 1);
+        // A training that was killed leaves a directory without a result.
+        let directory = StudyDirectory::open(&cut, &study).unwrap();
+        std::fs::write(directory.cell(&study.cells()[1]).join("config.toml"), "half of").unwrap();
+        let rest = go_on(&gpu, &study, Shard::default(), &cut, &data, usize::MAX);
+        assert_eq!((first.len(), rest.len()), (1, cells - 1), "what is finished is not trained again");
+        assert!(!rest.contains(&first[0]));
+
+        for index in [1, 0] {
+            go_on(&gpu, &study, Shard { index, count: 2 }, &shards, &data, usize::MAX);
+        }
+        assert!(go_on(&gpu, &study, Shard::default(), &shards, &data, usize::MAX).is_empty(), "two halves are all");
+        for other in [&cut, &shards] {
+            assert!(tables(&whole) == tables(other), "{} differs (independent: {independent})", other.display());
+        }
+        let rows = String::from_utf8(tables(&whole)[0].clone()).unwrap().lines().count() - 1;
+        assert_eq!(rows, 2 * 2 * 3, "a row for each network, seed and mark");
+        assert_eq!(summarise(&study, &directory).unwrap().iter().map(|model| model.cells).sum::<usize>(), cells);
+    }
+}
+
+#[test]
+fn looking_at_marks_changes_no_bit_of_a_training() {
+    let (gpu, mut config) = (gpu(), tiny_config());
+    config.train.epochs = 3;
+    let data = built_in(&config);
+    config.data.classes.clone_from(&data.classes);
+    let folder = tempfile::tempdir().unwrap();
+    let directory = |name: &str| RunDirectory::create(Some(&folder.path().join(name)), "indrnn").unwrap();
+    let (plain, marked) = (directory("plain"), directory("marked"));
+    train(&gpu, &config, &data, &plain, &mut Recorder::default()).unwrap();
+    let trained = train_to_marks(&gpu, &config, &data, &marked, &[1, 2, 3], &mut Recorder::default()).unwrap();
+    let last = |run: &RunDirectory| read_model(&run.file("last")).unwrap().1;
+    assert!(last(&plain) == last(&marked));
+    assert_eq!(trained.marks.iter().map(|mark| mark.epoch).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(trained.marks.iter().all(|mark| mark.best_epoch <= mark.epoch && mark.test.is_some()));
+    assert_eq!(trained.epoch_seconds.len(), 3);
+    assert_eq!(trained.marks[2].test.as_ref().map(|test| test.accuracy), trained.summary.test_accuracy);
+}
+
+#[test]
+fn another_study_or_something_else_is_not_written_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    StudyDirectory::open(&path, &study(false)).unwrap();
+    StudyDirectory::open(&path, &study(false)).unwrap();
+    let mut other = study(false);
+    other.models[1].train.learning_rate = 0.5;
+    let error = StudyDirectory::open(&path, &other).unwrap_err();
+    assert!(matches!(error, StudyError::Other { .. }) && error.to_string().contains("models.1.train.learning_rate"), "{error}");
+    std::fs::write(folder.path().join("song.mp3"), "").unwrap();
+    assert!(matches!(StudyDirectory::open(folder.path(), &study(false)), Err(StudyError::NotAStudy { .. })));
+}
+
+#[test]
+fn runs_of_other_lengths_have_other_seeds() {
+    let seeds: std::collections::BTreeSet<u64> = study(true).cells().iter().map(Cell::training_seed).collect();
+    assert_eq!(seeds.len(), 2 * 3, "one for each seed and length, the same for all networks");
+    assert!(study(false).cells().iter().all(|cell| cell.training_seed() == cell.seed));
+    for (text, expected) in [("1/1", Some((0, 1))), ("2/4", Some((1, 4))), ("0/4", None), ("5/4", None), ("x", None), ("1", None)]
+    {
+        assert_eq!(text.parse::<Shard>().ok().map(|shard| (shard.index, shard.count)), expected, "{text}");
+    }
+}
