@@ -4,7 +4,7 @@ use super::Global;
 use super::exit::UsageError;
 use super::reading::{ReadingArgs, tell_bad_files};
 use super::settings::{FeatureArgs, RecipeArgs};
-use crate::compare::{self, Cell, Shard, Study, StudyDirectory, Summary, summarise, write_tables};
+use crate::compare::{self, Cell, Shard, Study, StudyDirectory, Summary, summarise, write_capsule, write_tables};
 use crate::config::{Config, ModelName};
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
@@ -39,6 +39,9 @@ pub struct CompareArgs {
     /// Train only this share of the runs, like 2/4; the last one to finish writes the whole tables
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// When all runs are finished, write the study to this one file: settings, splits, weights, predictions; no audio
+    #[arg(long, value_name = "FILE")]
+    capsule: Option<PathBuf>,
     /// The study's directory; where it holds an unfinished study of these settings, it goes on [default: runs/compare-N]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -102,6 +105,9 @@ pub(super) fn run(global: &Global, args: &CompareArgs) -> anyhow::Result<ExitCod
     let directory = StudyDirectory::open(&path, &study)?;
     train(&gpu, &study, args, &directory)?;
     write_tables(&study, &directory)?;
+    if let Some(path) = &args.capsule {
+        write_capsule(path, &study, &directory)?;
+    }
     let models = summarise(&study, &directory)?;
     let finished = models.iter().map(|model| model.cells).sum();
     let outcome = Outcome { study: path, cells: cells.len(), finished, epochs: study.total_epochs(), models };

@@ -1,6 +1,6 @@
 //! Errors as words and as exit codes: 1 failed, 2 usage, 3 data, 4 no usable adapter, 5 device lost, 6 diverged, 7 disk.
 
-use crate::compare::{CompareError, StudyError};
+use crate::compare::{CapsuleError, CompareError, StudyError, VerifyError};
 use crate::config::ConfigError;
 use crate::dataset::DatasetError;
 use crate::gpu::GpuError;
@@ -42,6 +42,8 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     None.or_else(|| error.downcast_ref().map(train))
         .or_else(|| error.downcast_ref().map(compare))
         .or_else(|| error.downcast_ref().map(study))
+        .or_else(|| error.downcast_ref().map(capsule))
+        .or_else(|| error.downcast_ref().map(verify))
         .or_else(|| error.downcast_ref().map(gpu))
         .or_else(|| error.downcast_ref().map(build))
         .or_else(|| error.downcast_ref().map(dataset))
@@ -86,6 +88,23 @@ fn study(error: &StudyError) -> u8 {
         StudyError::Write(error) => run_directory(error),
         StudyError::Predictions(error) => predictions(error),
         StudyError::Table { .. } => 7,
+    }
+}
+
+fn capsule(error: &CapsuleError) -> u8 {
+    match error {
+        CapsuleError::File { .. } => 7,
+        CapsuleError::Unfinished { .. } => 2,
+        CapsuleError::Tampered { .. } => 3,
+    }
+}
+
+fn verify(error: &VerifyError) -> u8 {
+    match error {
+        VerifyError::Capsule(error) => capsule(error),
+        VerifyError::Config(_) | VerifyError::MissingClips { .. } => 3,
+        VerifyError::Dataset(error) => dataset(error),
+        VerifyError::Train(error) => train(error),
     }
 }
 

@@ -13,6 +13,7 @@ mod progress;
 mod reading;
 mod settings;
 mod train;
+mod verify;
 
 pub use exit::{exit_code, words};
 
@@ -86,6 +87,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// The most likely genres of files
     Predict(predict::PredictArgs),
+    /// Predict the test clips of a published study again, on this adapter
+    Verify(verify::VerifyArgs),
     /// Milliseconds per training step on this adapter
     Bench(bench::BenchArgs),
 }
@@ -103,6 +106,7 @@ impl Cli {
             Command::Compare(args) => compare::run(global, args),
             Command::Evaluate(args) => evaluate::run(global, args),
             Command::Predict(args) => predict::run(global, args),
+            Command::Verify(args) => verify::run(global, args),
             Command::Bench(args) => bench::run(global, args),
         }
     }

@@ -6,14 +6,18 @@
 //! cells, so that shards of a study, or one that was interrupted, give the bytes of an undisturbed one; times stand in a
 //! table of their own.
 
+mod capsule;
 mod cell;
 mod results;
 mod run;
 mod study;
 mod tables;
+mod verify;
 
+pub use capsule::{Capsule, CapsuleError, write_capsule};
 pub use cell::{Cell, Shard};
 pub use results::{CellResult, MarkResult, StudyDirectory, StudyError};
 pub use run::{CompareError, run};
 pub use study::Study;
 pub use tables::{Summary, summarise, write_tables};
+pub use verify::{Verdict, VerifyError, verify};

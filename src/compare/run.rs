@@ -57,6 +57,7 @@ pub fn run(
         config.train.seed = cell.training_seed();
         let run = RunDirectory::create(Some(&directory.cell(cell)), cell)?;
         run.write_config(&config)?;
+        run.write_environment(serde_json::to_value(gpu.summary()).unwrap_or_default())?;
         let mut observer = observe(cell, &run, place, open.len()).map_err(|error| failed(TrainError::Observer(error)))?;
         // A run that is a mark itself is looked at once, at its end.
         let marks: &[usize] = if study.independent { &[] } else { &study.marks };

@@ -117,8 +117,13 @@ impl Config {
     /// Reads and checks a `config.toml`. What it leaves out is as the network's defaults have it.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::from_text(&text, path)
+    }
+
+    /// The same of a text that came from `path`.
+    pub fn from_text(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let parse_error = |source: toml::de::Error| ConfigError::Parse { path: path.into(), source: Box::new(source) };
-        let (named, table) = Self::parse(&text).map_err(parse_error)?;
+        let (named, table) = Self::parse(text).map_err(parse_error)?;
         let Some(model) = named else {
             return invalid("model.name", "(missing)", format!("{}: name the network under [model]", path.display()));
         };

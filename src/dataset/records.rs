@@ -42,10 +42,15 @@ pub struct KeptSplits {
 impl KeptSplits {
     /// Reads a `splits.csv`.
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
-        let at = |line: u64, problem: String| DatasetError::Line { path: path.into(), line, problem };
         let bytes = std::fs::read(path).map_err(|source| DatasetError::Read { path: path.into(), source })?;
+        Self::parse(path, &bytes)
+    }
+
+    /// The same of bytes that came from `path`.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DatasetError> {
+        let at = |line: u64, problem: String| DatasetError::Line { path: path.into(), line, problem };
         let mut kept = Self::default();
-        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let mut reader = csv::Reader::from_reader(bytes);
         let header = reader.headers().map_err(|error| at(1, error.to_string()))?;
         if header != HEADER.as_slice() {
             return Err(at(1, format!("is damaged: it should begin with {}", HEADER.join(","))));

@@ -1,9 +1,11 @@
 //! Studies: what is finished is not trained again, shards and interruptions change no byte, and looking changes no training.
 
 use crate::training::{Recorder, built_in, gpu, tiny_config};
-use melgrad::compare::{Cell, Shard, Study, StudyDirectory, StudyError, run, summarise, write_tables};
+use melgrad::compare::{
+    Capsule, CapsuleError, Cell, Shard, Study, StudyDirectory, StudyError, run, summarise, verify, write_capsule, write_tables,
+};
 use melgrad::config::{Config, ModelName};
-use melgrad::dataset::Dataset;
+use melgrad::dataset::{Dataset, Split};
 use melgrad::gpu::Gpu;
 use melgrad::train::checkpoint::read_model;
 use melgrad::train::event::Observer;
@@ -116,4 +118,49 @@ fn runs_of_other_lengths_have_other_seeds() {
     {
         assert_eq!(text.parse::<Shard>().ok().map(|shard| (shard.index, shard.count)), expected, "{text}");
     }
+}
+
+#[test]
+fn a_capsule_is_checked_again_and_refused_once_it_was_changed() {
+    let (gpu, data) = (gpu(), built_in(&tiny_config()));
+    let mut study = study(false);
+    (study.seeds, study.marks) = (vec![0], vec![2]);
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = (folder.path().join("study"), folder.path().join("study.tar"));
+    let directory = StudyDirectory::open(&path, &study).unwrap();
+    let unfinished = write_capsule(&file, &study, &directory).unwrap_err();
+    assert!(matches!(unfinished, CapsuleError::Unfinished { .. }) && !file.exists(), "{unfinished}");
+    go_on(&gpu, &study, Shard::default(), &path, &data, usize::MAX);
+    write_capsule(&file, &study, &directory).unwrap();
+
+    let capsule = Capsule::read(&file).unwrap();
+    assert_eq!(capsule.study, study);
+    let verdicts = verify(&gpu, &capsule, |_| Ok(data.clone())).unwrap();
+    assert_eq!(verdicts.len(), 2);
+    for verdict in &verdicts {
+        assert!(verdict.clips == 15 && verdict.different == 0 && verdict.largest_difference < 1e-5, "{verdict:?}");
+        assert_eq!(verdict.accuracy, verdict.published_accuracy);
+    }
+    let lacking = |_: &Config| {
+        let mut data = data.clone();
+        let tested = data.part(Split::Test)[0];
+        data.samples.remove(tested);
+        Ok(data)
+    };
+    let error = verify(&gpu, &capsule, lacking).unwrap_err().to_string();
+    assert!(error.contains("1 of 15 test clips"), "{error}");
+
+    let whole = std::fs::read(&file).unwrap();
+    let places = ["model.safetensors", "predictions-2.csv", "sha256.json"].map(|name| {
+        let header = whole.windows(name.len()).position(|bytes| bytes == name.as_bytes()).unwrap();
+        header / 512 * 512 + 512 + 100
+    });
+    for place in places {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        std::fs::write(&file, &changed).unwrap();
+        assert!(matches!(Capsule::read(&file), Err(CapsuleError::Tampered { .. })), "byte {place}");
+    }
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert!(matches!(Capsule::read(&file), Err(CapsuleError::Tampered { .. })), "half of it");
 }

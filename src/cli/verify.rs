@@ -1,0 +1,82 @@
+//! `melgrad verify CAPSULE [DATA]`
+
+use super::Global;
+use super::demo::BUILT_IN;
+use super::exit::DataError;
+use super::progress::Counting;
+use super::reading::ReadingArgs;
+use crate::compare::{Capsule, verify};
+use crate::config::Config;
+use crate::dataset::{self, Dataset, DatasetError, LoadOptions};
+use crate::report::words;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// What `melgrad compare --capsule` wrote
+    capsule: PathBuf,
+    /// The data [default: where it was when the study was made]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let capsule = Capsule::read(&args.capsule)?;
+    let gpu = global.gpu()?;
+    let mut read: BTreeMap<String, Dataset> = BTreeMap::new();
+    let source = |config: &Config| args.data.clone().unwrap_or_else(|| config.data.path.clone());
+    if let Some(config) = capsule.study.models.first().filter(|config| {
+        let path = source(config);
+        path != Path::new(BUILT_IN) && !path.exists()
+    }) {
+        let words = format!("{} is not there; give the data: melgrad verify CAPSULE DATA", source(config).display());
+        return Err(DataError(words).into());
+    }
+    let load = |config: &Config| -> Result<Dataset, DatasetError> {
+        let path = source(config);
+        // Networks that read the data alike share it.
+        let key = format!("{path:?} {:?} {} {:?}", config.features, config.train.frames, config.data);
+        if let Some(data) = read.get(&key) {
+            return Ok(data.clone());
+        }
+        let options = LoadOptions { classes: Some(config.data.classes.clone()), ..args.reading.options(config) };
+        let counting = Counting::new("decoding");
+        let progress = |done, total| counting.set(done, total);
+        let data = if path == Path::new(BUILT_IN) {
+            dataset::load_builtin(&options, &progress)?
+        } else {
+            dataset::load(&path, &options, &progress)?
+        };
+        read.insert(key, data.clone());
+        Ok(data)
+    };
+    let verdicts = verify(&gpu, &capsule, load)?;
+    let different: usize = verdicts.iter().map(|verdict| verdict.different).sum();
+    if global.json {
+        super::say(serde_json::to_string(&verdicts)?);
+    } else {
+        for verdict in &verdicts {
+            super::say(format_args!(
+                "{}: {} of {} predictions differ, largest probability difference {:.0e}; accuracy {} (published {})",
+                verdict.cell,
+                verdict.different,
+                verdict.clips,
+                verdict.largest_difference,
+                words::percent(verdict.accuracy),
+                words::percent(verdict.published_accuracy)
+            ));
+        }
+        let clips: usize = verdicts.iter().map(|verdict| verdict.clips).sum();
+        let largest = verdicts.iter().map(|verdict| verdict.largest_difference).fold(0.0, f64::max);
+        let adapter = crate::train::adapter_words(&gpu);
+        super::say(format_args!(
+            "{different} of {clips} predictions differ, largest probability difference {largest:.0e}, on {adapter}"
+        ));
+    }
+    Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
