@@ -21,14 +21,15 @@
 //! | [`optim`] | gradient clipping, optimisers and learning-rate schedules, over one arena |
 //! | [`train`] | where data and networks meet: epochs, evaluation, checkpoints; emits [`train::event::Event`] |
 //! | [`report`] | what becomes of events: terminal, JSONL, CSV |
+//! | [`compare`] | networks against each other, and how far each number can be believed |
 //! | [`reference`] | every layer in plain f64, for the tests and the self-test |
 //! | [`selftest`] | each kernel against its reference on the adapter at hand |
 //! | [`bench`] | milliseconds per training step |
 //! | [`cli`] | one file per command; no work is done there |
 //!
 //! Dependencies run one way: `audio -> features -> dataset` and `gpu -> layers -> models, optim` never see each other;
-//! they meet in `train`, through [`dataset::Batch`]. `report` depends on train's events, never the reverse. A test holds
-//! this.
+//! they meet in `train`, through [`dataset::Batch`]. `report` depends on train's events, never the reverse; only `cli`
+//! depends on `compare`. A test holds this.
 //!
 //! # Invariants
 //! - **Nothing leaks between parts.** A group (a track, an artist, or whatever the manifest says) is whole in one part;
@@ -56,6 +57,7 @@
 pub mod audio;
 pub mod bench;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod dataset;
 pub mod features;
