@@ -28,8 +28,8 @@
 //! | [`cli`] | one file per command; no work is done there |
 //!
 //! Dependencies run one way: `audio -> features -> dataset` and `gpu -> layers -> models, optim` never see each other;
-//! they meet in `train`, through [`dataset::Batch`]. `report` depends on train's events, never the reverse. A test holds
-//! this.
+//! they meet in `train`, through [`dataset::Batch`]. `report` depends on train's events, never the reverse; only `cli`
+//! depends on `compare`. A test holds this.
 //!
 //! # Invariants
 //! - **Nothing leaks between parts.** A group (a track, an artist, or whatever the manifest says) is whole in one part;

@@ -10,6 +10,7 @@ mod capsule;
 mod cell;
 mod results;
 mod run;
+pub mod statistics;
 mod study;
 mod tables;
 mod verify;

@@ -139,10 +139,26 @@ pub struct Interval {
     pub method: String,
     /// Groups that were drawn from.
     pub groups: usize,
-    /// Times that as many groups were drawn.
+    /// Times that as many groups were drawn; 0 where a formula gave the ends.
     pub resamples: usize,
     /// Seed of the draws.
     pub seed: u64,
+}
+
+impl Interval {
+    /// The 95 % in the middle of what a bootstrap's `resamples` gave (the percentile method, Efron 1979); at least one.
+    pub fn of_resamples(mut resamples: Vec<f64>, method: &str, groups: usize, seed: u64) -> Self {
+        resamples.sort_by(f64::total_cmp);
+        Self {
+            low: percentile(&resamples, 2.5),
+            high: percentile(&resamples, 97.5),
+            level: 0.95,
+            method: method.into(),
+            groups,
+            resamples: resamples.len(),
+            seed,
+        }
+    }
 }
 
 /// Resamples of [`accuracy_ci95`].
@@ -168,23 +184,14 @@ pub fn accuracy_ci95(correct: &[bool], groups: &[&str], seed: u64) -> Option<Int
     }
 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut accuracies: Vec<f64> = (0..RESAMPLES)
+    let accuracies = (0..RESAMPLES)
         .map(|_| {
             let draws = (0..by_group.len()).map(|_| by_group[rng.random_range(0..by_group.len())]);
             let (hits, clips) = draws.fold((0, 0), |(hits, clips), draw| (hits + draw.0, clips + draw.1));
             hits as f64 / clips as f64
         })
         .collect();
-    accuracies.sort_by(f64::total_cmp);
-    Some(Interval {
-        low: percentile(&accuracies, 2.5),
-        high: percentile(&accuracies, 97.5),
-        level: 0.95,
-        method: "percentile bootstrap over groups".into(),
-        groups: by_group.len(),
-        resamples: RESAMPLES,
-        seed,
-    })
+    Some(Interval::of_resamples(accuracies, "percentile bootstrap over groups", by_group.len(), seed))
 }
 
 /// The `percent`-th percentile of ascending values, between two of them in proportion (numpy's default).

@@ -27,6 +27,7 @@ mod report;
 mod run_directory;
 mod schedule;
 mod shaders;
+mod statistics;
 mod structure;
 mod training;
 mod training_recipe;
