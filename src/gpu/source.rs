@@ -15,6 +15,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "average_pool",
     "batch_norm",
     "convolution",
+    "convolution_aligned_subgroup",
     "convolution_subgroup",
     "dropout",
     "global_average_pool",

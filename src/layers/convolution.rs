@@ -1,10 +1,8 @@
 //! Launcher of `convolution.wgsl`: convolutions and, with a 1x1 kernel, products of rows with a matrix.
 
-use super::{Channels, Declarations, FileLayout, Gradient, Initial, Param, Slices};
+use super::{Channels, ConvolutionVariant, Declarations, FileLayout, Gradient, Initial, Param, Slices};
 use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
-const CONVOLUTION: Shader = Shader("convolution");
-const CONVOLUTION_SUBGROUP: Shader = Shader("convolution_subgroup");
 const REDUCE: Shader = Shader("reduce");
 /// Pixels are parted into at most this many sums of the weight gradient per slice, ..
 const SPLITS: usize = 64;
@@ -76,48 +74,12 @@ pub struct ConvolutionTensors<'a> {
     pub scratch: &'a Tensor,
 }
 
-/// Which shader of the family runs, with the tiles that its workgroups own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConvolutionVariant {
-    shader: Shader,
-    /// Rows and columns of a product's tile.
-    tile: [usize; 2],
-    /// Invocations of a subgroup, where the shader is written for it.
-    lanes: Option<usize>,
-}
-
-impl ConvolutionVariant {
-    /// Those that run on the adapter, the one that it gets first: software adapters gain from subgroup broadcasts,
-    /// hardware from workgroup memory.
-    pub fn available(gpu: &Gpu) -> Vec<Self> {
-        let [least, most] = gpu.summary().subgroup_sizes.map(|lanes| lanes as usize);
-        let plain = Self { shader: CONVOLUTION, tile: [128, 32], lanes: None };
-        if !gpu.summary().subgroups || least != most || least < 8 {
-            return vec![plain];
-        }
-        let subgroup = Self { shader: CONVOLUTION_SUBGROUP, tile: [16, 4 * least], lanes: Some(least) };
-        if gpu.summary().is_software() { vec![subgroup, plain] } else { vec![plain, subgroup] }
-    }
-
-    /// The one that the adapter gets. With runtime checks always the plain one: software adapters take ten seconds to
-    /// compile the other with them.
-    pub fn choose(gpu: &Gpu) -> Self {
-        let available = Self::available(gpu);
-        let plain = available.iter().find(|_| gpu.runtime_checks()).and(available.iter().find(|v| v.lanes.is_none()));
-        *plain.unwrap_or(&available[0])
-    }
-
-    /// The name of its shader.
-    pub fn name(&self) -> &'static str {
-        self.shader.0
-    }
-
-    /// Workgroups along the (tap, input) rows of the weight gradient.
-    fn weight_tiles(&self, shape: ConvolutionShape) -> usize {
-        match self.lanes {
-            Some(_) => shape.kernel[0] * shape.kernel[1] * shape.inputs.div_ceil(16),
-            None => shape.weight_rows().div_ceil(64),
-        }
+impl ConvolutionTensors<'_> {
+    /// Whether the channels of all of them come, begin and lie in fours.
+    pub fn in_fours(&self) -> bool {
+        let of = |c: &Channels| [c.stride, c.first, c.count];
+        let dx = self.dx.as_ref().map_or([0; 3], |(dx, _)| of(dx));
+        [of(self.x), dx, of(self.y), of(self.dy), [self.first_input; 3]].as_flattened().iter().all(|n| n.is_multiple_of(4))
     }
 }
 
@@ -139,10 +101,10 @@ pub struct Convolution {
 impl Convolution {
     /// Prepares the kernels that the adapter gets. `shape.inputs` are those of `tensors.x`.
     pub fn new(gpu: &Gpu, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
-        Self::with_variant(gpu, ConvolutionVariant::choose(gpu), shape, slices, tensors)
+        Self::with_variant(gpu, ConvolutionVariant::choose(gpu, tensors.in_fours()), shape, slices, tensors)
     }
 
-    /// As [`Convolution::new`], with the kernels of one variant.
+    /// As [`Convolution::new`], with the kernels of one variant that takes these tensors.
     pub fn with_variant(
         gpu: &Gpu,
         variant: ConvolutionVariant,
@@ -155,6 +117,7 @@ impl Convolution {
         assert!(*first_input == 0 || shape.kernel == [1, 1], "only a 1x1 kernel takes its inputs in parts");
         assert_eq!((x.count, y.count, dy.count), (shape.inputs, shape.outputs, shape.outputs));
         assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
+        assert!(variant.takes(tensors.in_fours()), "{} takes channels in fours", variant.name());
         let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
         let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
         let mut constants: Vec<(&str, Constant)> = vec![
@@ -169,7 +132,7 @@ impl Convolution {
         let places = [x.stride, x.first, dx_stride, dx_first, y.stride, y.first, all_inputs, *first_input];
         let flags = [u32::from(*first_input > 0), u32::from(adds_dx)];
         let shared = constants.len();
-        constants.extend(variant.lanes.map(|lanes| ("LANES", lanes.into())));
+        constants.extend(variant.lanes().map(|lanes| ("LANES", lanes.into())));
         let plain = &constants[..shared];
         // Without a fold the two are bound but never read.
         let (scale, shift) = fold.unwrap_or((&bias.value, &bias.value));
@@ -185,7 +148,7 @@ impl Convolution {
             backward_bias: Vec::new(),
             reduce_bias: if *first_input == 0 { Some(reduce(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
         };
-        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| variant.shader.dispatch(gpu, entry, &constants, tensors);
+        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| variant.shader().dispatch(gpu, entry, &constants, tensors);
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
@@ -201,7 +164,7 @@ impl Convolution {
                 layer.backward_input.push(prepare("backward_input", &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)])?);
             }
             if *first_input == 0 {
-                layer.backward_bias.push(CONVOLUTION.dispatch(
+                layer.backward_bias.push(ConvolutionVariant::PLAIN.shader().dispatch(
                     gpu,
                     "backward_bias",
                     plain,
@@ -241,9 +204,10 @@ impl Convolution {
     pub fn backward_weight(&self, pass: &mut Pass<'_>, batch: usize, frames: usize, later: usize) {
         let ConvolutionShape { outputs, .. } = self.shape;
         let weight_rows = self.shape.weight_rows();
-        let columns = outputs.div_ceil(self.variant.tile[1]);
+        let columns = outputs.div_ceil(self.variant.tile()[1]);
         let splits = self.each_split(batch, frames, |slice, splits, mut immediates, rows| {
-            let grid = Grid([self.variant.weight_tiles(self.shape) as u32, splits as u32, columns as u32]);
+            let grid =
+                Grid([self.variant.weight_tiles(self.shape.kernel, self.shape.inputs) as u32, splits as u32, columns as u32]);
             let [stride, first] = [8, 9];
             immediates[first] += later as u32 * immediates[stride];
             pass.run(&self.backward_weight[slice], grid, &immediates, self.work(rows));
@@ -290,8 +254,8 @@ impl Convolution {
     }
 
     fn tiles(&self, rows: usize, columns: usize) -> Grid {
-        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(self.variant.tile[0]));
-        Grid([x, y, columns.div_ceil(self.variant.tile[1]) as u32])
+        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(self.variant.tile()[0]));
+        Grid([x, y, columns.div_ceil(self.variant.tile()[1]) as u32])
     }
 }
 

@@ -42,6 +42,12 @@ impl Case {
         Self { size, capacity: size, mel, kernel, channels, fold: false, first_input: 0, among: 0, gradient, per_slice }
     }
 
+    /// Whether all its channels come, begin and lie in fours.
+    pub fn in_fours(self) -> bool {
+        let [inputs, outputs] = self.channels;
+        [inputs, outputs, self.among, self.first_input].iter().all(|channels| channels.is_multiple_of(4))
+    }
+
     fn slices(self) -> Slices {
         Slices::one(self.capacity.batch).at_most(self.per_slice)
     }
@@ -58,6 +64,8 @@ impl Case {
 
     /// How `channels` of its images lie, the `before`-th part of the other channels first.
     fn layout(self, channels: usize, before: usize) -> Layout {
+        // So that channels may come in fours.
+        let before = if self.among.is_multiple_of(4) { 4 * before } else { before };
         Layout::images(self.capacity, self.mel, channels, self.slices())
             .among(before.min(self.among), self.among.saturating_sub(before))
     }
@@ -84,7 +92,7 @@ impl std::fmt::Display for Case {
 
 /// Forward, and the gradients of input, weight and bias, of the kernels that the adapter gets.
 pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
-    check_variant(gpu, ConvolutionVariant::choose(gpu), case)
+    check_variant(gpu, ConvolutionVariant::choose(gpu, case.in_fours()), case)
 }
 
 /// The same of one variant's kernels.

@@ -40,9 +40,9 @@ const FAMILIES: [(&str, Check); 19] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
-            among: 3,
+            among: 12,
             gradient: Gradient::Add,
-            ..convolution::Case::new([3, 3], [5, 10], [2, 7, 13])
+            ..convolution::Case::new([3, 3], [12, 20], [2, 7, 13])
         };
         convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..folded })
     }),
@@ -109,7 +109,9 @@ fn check_recurrent(gpu: &Gpu, cell: Cell) -> Result<Vec<Comparison>, GpuError> {
 fn shader(gpu: &Gpu, kernel: &'static str) -> &'static str {
     let recurrence = |cell| RecurrenceVariant::choose(gpu).name(cell);
     match kernel {
-        "convolution" | "linear" => ConvolutionVariant::choose(gpu).name(),
+        // The channels of the one case come in fours, those of the other do not.
+        "convolution" => ConvolutionVariant::choose(gpu, true).name(),
+        "linear" => ConvolutionVariant::choose(gpu, false).name(),
         "rnn" => recurrence(Cell::RnnTanh),
         "lstm" => recurrence(Cell::Lstm),
         "gru" => recurrence(Cell::Gru),

@@ -142,6 +142,28 @@ fn convolution_subgroup_agrees_with_its_reference() {
 }
 
 #[test]
+fn convolution_aligned_subgroup_agrees_with_its_reference() {
+    use convolution::Case;
+    let plain = Case::new;
+    let folded = Case { fold: true, gradient: Gradient::Add, among: 12, ..plain([3, 3], [12, 20], [3, 7, 13]) };
+    let part = Case { fold: true, first_input: 8, gradient: Gradient::Add, among: 16, ..plain([1, 1], [36, 32], [3, 7, 13]) };
+    let cases = [
+        folded,
+        Case { size: size(2, 5), ..folded },
+        part,
+        Case { capacity: size(5, 9), ..part },
+        Case { per_slice: 2, ..plain([3, 3], [4, 16], [3, 4, 16]) },
+        plain([5, 5], [32, 32], [3, 1, 13]),
+        plain([5, 5], [32, 32], [1, 7, 13]),
+        plain([1, 1], [132, 76], [1, 1, 1]),
+        plain([1, 1], [132, 76], [3, 64, 1]),
+        plain([1, 5], [4, 8], [2, 3, 5]),
+        plain([3, 3], [64, 4], [1, 5, 31]),
+    ];
+    try_variant("convolution_aligned_subgroup", [&cases, &cases[..2]]);
+}
+
+#[test]
 fn linear_agrees_with_its_reference() {
     let case = |rows, inputs, outputs| linear::Case { rows, capacity: rows, inputs, outputs };
     let smaller = linear::Case { capacity: 100, ..case(33, 5, 3) };
