@@ -4,7 +4,9 @@ use super::Global;
 use super::exit::UsageError;
 use super::reading::{ReadingArgs, tell_bad_files};
 use super::settings::{FeatureArgs, RecipeArgs};
-use crate::compare::{self, Cell, Shard, Study, StudyDirectory, Summary, summarise, write_capsule, write_tables};
+use crate::compare::{
+    self, Cell, Conclusion, Shard, Study, StudyDirectory, Summary, conclude, summarise, write_capsule, write_tables,
+};
 use crate::config::{Config, ModelName};
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
@@ -60,6 +62,7 @@ struct Outcome {
     finished: usize,
     epochs: usize,
     models: Vec<Summary>,
+    conclusion: Option<Conclusion>,
 }
 
 impl CompareArgs {
@@ -109,8 +112,9 @@ pub(super) fn run(global: &Global, args: &CompareArgs) -> anyhow::Result<ExitCod
         write_capsule(path, &study, &directory)?;
     }
     let models = summarise(&study, &directory)?;
+    let conclusion = conclude(&study, &directory)?;
     let finished = models.iter().map(|model| model.cells).sum();
-    let outcome = Outcome { study: path, cells: cells.len(), finished, epochs: study.total_epochs(), models };
+    let outcome = Outcome { study: path, cells: cells.len(), finished, epochs: study.total_epochs(), models, conclusion };
     if global.json {
         super::say(serde_json::to_string(&outcome)?);
     } else {
@@ -158,6 +162,17 @@ fn print(outcome: &Outcome) {
         ]);
     }
     super::say(format_args!("\n{table}\n"));
+    if let Some(conclusion) = &outcome.conclusion {
+        for model in &conclusion.models {
+            if let (Some(accuracy), Some(interval)) = (model.test_accuracy, &model.interval) {
+                let bounds = [accuracy, interval.low, interval.high].map(words::percent);
+                super::say(format_args!("{}: {} (95 % interval {} to {})", model.model, bounds[0], bounds[1], bounds[2]));
+            }
+        }
+        for sentence in &conclusion.sentences {
+            super::say(sentence);
+        }
+    }
     super::say(format_args!(
         "{} of {} are finished; tables in {}",
         outcome.finished,

@@ -8,6 +8,7 @@
 
 mod capsule;
 mod cell;
+mod conclusion;
 mod results;
 mod run;
 pub mod statistics;
@@ -17,6 +18,7 @@ mod verify;
 
 pub use capsule::{Capsule, CapsuleError, write_capsule};
 pub use cell::{Cell, Shard};
+pub use conclusion::{Conclusion, Headline, conclude};
 pub use results::{CellResult, MarkResult, StudyDirectory, StudyError};
 pub use run::{CompareError, run};
 pub use study::Study;

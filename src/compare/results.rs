@@ -188,7 +188,7 @@ impl StudyDirectory {
         self.write(&self.cell(cell).join(RESULT), &result)
     }
 
-    fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StudyError> {
+    pub(super) fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StudyError> {
         let json = serde_json::to_string_pretty(value).expect("plain numbers and strings");
         Ok(write_atomic(path, format!("{json}\n").as_bytes())?)
     }

@@ -55,7 +55,7 @@ pub struct Summary {
 }
 
 /// The name of a network in tables: with its place where a study has two of a kind.
-fn label(study: &Study, model: usize) -> String {
+pub(super) fn label(study: &Study, model: usize) -> String {
     let name = study.models[model].model.name;
     let same = study.models.iter().filter(|other| other.model.name == name).count();
     if same > 1 { format!("{name}-{}", model + 1) } else { name.to_string() }

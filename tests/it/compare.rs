@@ -2,7 +2,8 @@
 
 use crate::training::{Recorder, built_in, gpu, tiny_config};
 use melgrad::compare::{
-    Capsule, CapsuleError, Cell, Shard, Study, StudyDirectory, StudyError, run, summarise, verify, write_capsule, write_tables,
+    Capsule, CapsuleError, Cell, Shard, Study, StudyDirectory, StudyError, conclude, run, summarise, verify, write_capsule,
+    write_tables,
 };
 use melgrad::config::{Config, ModelName};
 use melgrad::dataset::{Dataset, Split};
@@ -73,6 +74,13 @@ fn an_interrupted_study_and_its_shards_give_the_tables_of_an_undisturbed_one() {
         let rows = String::from_utf8(tables(&whole)[0].clone()).unwrap().lines().count() - 1;
         assert_eq!(rows, 2 * 2 * 3, "a row for each network, seed and mark");
         assert_eq!(summarise(&study, &directory).unwrap().iter().map(|model| model.cells).sum::<usize>(), cells);
+        let conclusion = conclude(&study, &directory).unwrap().unwrap();
+        assert_eq!((conclusion.epochs, conclusion.clips, conclusion.models.len(), conclusion.pairs.len()), (3, 15, 2, 1));
+        assert!(conclusion.sentences.iter().any(|sentence| sentence.contains("too few to tell")), "{:?}", conclusion.sentences);
+        for (headline, summary) in conclusion.models.iter().zip(summarise(&study, &directory).unwrap()) {
+            let [a, b] = [headline.test_accuracy, summary.test_accuracy].map(Option::unwrap);
+            assert!((a - b).abs() < 1e-12, "{}: {a} and {b}", headline.model);
+        }
     }
 }
 
