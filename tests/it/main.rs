@@ -28,6 +28,7 @@ mod run_directory;
 mod schedule;
 mod shaders;
 mod structure;
+mod tensorboard;
 mod training;
 mod training_recipe;
 
