@@ -7,7 +7,7 @@ use crate::config::{Config, ModelName};
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
-use crate::report::{fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, terminal::Terminal};
+use crate::report::{fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, tensorboard::TensorBoard, terminal::Terminal};
 use crate::train::event::Summary;
 use crate::train::run_directory::RunDirectory;
 use clap::Args;
@@ -68,6 +68,7 @@ pub(super) fn train(gpu: &Gpu, config: &Config, data: &Dataset, run: &RunDirecto
     let mut observer = FanOut::new()
         .with(EventLog::open(&run.file("events.jsonl"))?)
         .with(MetricsTable::open(&run.file("metrics.csv"))?)
+        .with(TensorBoard::create(&run.file("tensorboard"))?)
         .with(Terminal::stderr());
     Ok(crate::train::train(gpu, config, data, run, &mut observer)?)
 }

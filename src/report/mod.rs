@@ -1,5 +1,5 @@
 //! What becomes of a run's [`Event`](crate::train::event::Event)s: a progress bar or plain lines, `events.jsonl`,
-//! `metrics.csv`. Each is an [`Observer`](crate::train::event::Observer); [`fan_out::FanOut`] is several as one.
+//! `metrics.csv`, TensorBoard's files. Each is an [`Observer`](crate::train::event::Observer); [`fan_out::FanOut`] is several as one.
 
 pub mod bar;
 pub mod fan_out;
@@ -7,6 +7,7 @@ pub mod jsonl;
 pub mod lines;
 pub mod metrics_csv;
 pub mod table;
+pub mod tensorboard;
 pub mod terminal;
 pub mod time_left;
 pub mod words;

@@ -29,6 +29,7 @@ mod schedule;
 mod shaders;
 mod statistics;
 mod structure;
+mod tensorboard;
 mod training;
 mod training_recipe;
 
