@@ -33,7 +33,8 @@
 //!
 //! # Invariants
 //! - **Nothing leaks between parts.** A group (a track, an artist, or whatever the manifest says) is whole in one part;
-//!   files of equal content are one group. The test part is looked at once per run, with the best validation weights.
+//!   files of equal content are one group. Protocols that separate groups, as published ones do, are named and say so.
+//!   The test part is looked at once per run, with the best validation weights.
 //! - **Shaders are valid as they lie.** The one mechanism that varies them replaces lines `const NAME: type = value;`;
 //!   what varies from batch to batch (batch, frames, offsets) is an immediate, so that a smaller last batch compiles
 //!   nothing.

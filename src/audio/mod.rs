@@ -9,6 +9,9 @@ mod container;
 mod decode;
 mod recognise;
 mod resample;
+mod tags;
+
+pub use tags::{Tags, tags, tags_of_bytes};
 
 use std::path::Path;
 

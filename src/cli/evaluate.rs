@@ -4,7 +4,7 @@ use super::Global;
 use super::demo::BUILT_IN;
 use super::exit::DataError;
 use super::progress::Counting;
-use super::reading::{ReadingArgs, tell_bad_files};
+use super::reading::{NamingArgs, ReadingArgs, tell_bad_files};
 use crate::config::Config;
 use crate::dataset::{self, Dataset, KeptSplits, LoadOptions, Split};
 use crate::gpu::Gpu;
@@ -37,10 +37,13 @@ pub struct EvaluateArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     reading: ReadingArgs,
+    #[command(flatten)]
+    naming: NamingArgs,
 }
 
 pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
-    let (run, config) = RunDirectory::open(&args.run)?;
+    let (run, mut config) = RunDirectory::open(&args.run)?;
+    args.naming.apply(&mut config.data);
     let gpu = global.gpu()?;
     let network = restore(&gpu, &run, &config)?;
     let options = LoadOptions { classes: Some(config.data.classes.clone()), ..args.reading.options(&config) };

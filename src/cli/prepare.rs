@@ -1,7 +1,7 @@
 //! `melgrad prepare DATA`
 
 use super::Global;
-use super::reading::ReadingArgs;
+use super::reading::{NamingArgs, ReadingArgs};
 use super::settings::FeatureArgs;
 use crate::dataset::Split;
 use crate::report::table::{Column, Table};
@@ -19,6 +19,8 @@ pub struct PrepareArgs {
     frames: Option<usize>,
     #[command(flatten)]
     reading: ReadingArgs,
+    #[command(flatten)]
+    naming: NamingArgs,
     #[command(flatten)]
     features: FeatureArgs,
 }
@@ -51,6 +53,7 @@ pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCod
     let mut config = args.features.resolve_all(global)?;
     config.train.frames = args.frames.unwrap_or(config.train.frames);
     config.train.seed = global.seed.unwrap_or(config.train.seed);
+    args.naming.apply(&mut config.data);
     config.validate()?;
     let data = args.reading.load(&args.data, &config)?;
     let counts = Split::ALL.map(|split| data.class_counts(split));

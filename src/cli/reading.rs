@@ -1,7 +1,7 @@
 //! Reading of data, alike for all commands.
 
 use super::progress::Counting;
-use crate::config::Config;
+use crate::config::{Config, DataConfig, NameSource};
 use crate::dataset::{self, CachePolicy, Dataset, DatasetError, LoadOptions};
 use crate::report::words;
 use clap::Args;
@@ -16,6 +16,31 @@ pub struct ReadingArgs {
     /// Neither read nor write the feature cache
     #[arg(long)]
     pub no_cache: bool,
+}
+
+/// Where labels and groups are taken from.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Data")]
+pub struct NamingArgs {
+    /// Where labels come from: given (by folder or manifest) or a tag of the files, like tag:genre [default: given]
+    #[arg(long, env = "MELGRAD_LABEL", value_name = "SOURCE")]
+    label: Option<NameSource>,
+    /// What must stay on one side of a split: given (by the manifest, else each file) or a tag, like tag:artist
+    /// [default: given]
+    #[arg(long, env = "MELGRAD_GROUP", value_name = "SOURCE")]
+    group: Option<NameSource>,
+}
+
+impl NamingArgs {
+    /// Sets what was asked for.
+    pub fn apply(&self, data: &mut DataConfig) {
+        if let Some(label) = &self.label {
+            data.label.clone_from(label);
+        }
+        if let Some(group) = &self.group {
+            data.group.clone_from(group);
+        }
+    }
 }
 
 impl ReadingArgs {

@@ -7,12 +7,14 @@ mod augment;
 mod error;
 mod features;
 mod model;
+mod source;
 mod train;
 
 pub use augment::AugmentConfig;
 pub use error::ConfigError;
 pub use features::{FeatureConfig, MelNorm, PadMode};
 pub use model::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Readout, RecurrentInit, Stack};
+pub use source::NameSource;
 pub use train::{ClassWeights, EarlyStopMetric, OptimizerName, Precision, ScheduleName, TrainConfig};
 
 use error::invalid;
@@ -30,6 +32,10 @@ pub struct DataConfig {
     pub path: PathBuf,
     /// Class names, in the order of the network's outputs.
     pub classes: Vec<String>,
+    /// Where the labels are taken from.
+    pub label: NameSource,
+    /// Where the groups are taken from; `given` is the manifest's, else GTZAN's artists, else each file its own.
+    pub group: NameSource,
     /// Share of the clips of each class that the validation part aims at, where no split is given.
     pub valid_fraction: f64,
     /// Share of the clips of each class that the test part aims at, where no split is given.
@@ -40,7 +46,15 @@ pub struct DataConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { path: PathBuf::new(), classes: Vec::new(), valid_fraction: 0.15, test_fraction: 0.15, min_seconds: 0.5 }
+        Self {
+            path: PathBuf::new(),
+            classes: Vec::new(),
+            label: NameSource::Given,
+            group: NameSource::Given,
+            valid_fraction: 0.15,
+            test_fraction: 0.15,
+            min_seconds: 0.5,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::load::{Progress, assemble};
 use super::source::Root;
-use super::{Dataset, DatasetError, LoadOptions, manifest};
+use super::{Collection, Dataset, DatasetError, Draw, LoadOptions, Protocol, manifest};
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +12,11 @@ const MANIFEST: &str = "manifest.csv";
 
 /// Loads the built-in set, in every other respect like [`load`](super::load): no file of it is on disk.
 pub fn load_builtin(options: &LoadOptions, progress: Progress) -> Result<Dataset, DatasetError> {
+    collect_builtin(options, progress)?.dataset(Protocol::Grouped, Draw::single(options.seed))
+}
+
+/// The same without parting it.
+pub fn collect_builtin(options: &LoadOptions, progress: Progress) -> Result<Collection, DatasetError> {
     assemble(manifest::parse(Path::new("built-in manifest.csv"), bytes(MANIFEST), Root::Embedded(&CLIPS))?, options, progress)
 }
 

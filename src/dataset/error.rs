@@ -95,6 +95,25 @@ pub enum DatasetError {
         /// Its part.
         second_split: Split,
     },
+    /// Folds of whole groups, and not enough groups.
+    #[error("{folds} folds need at least {folds} groups (artists, else tracks), and there are {groups}; use fewer --folds")]
+    TooFewGroups {
+        /// Folds asked for.
+        folds: usize,
+        /// Groups there are.
+        groups: usize,
+    },
+    /// GTZAN's lists for something else.
+    #[error(
+        "{path} is not GTZAN, so its fault-filtered lists do not fit: {} is none of its tracks (blues/blues.00000.wav and so on); use --protocol grouped",
+        stranger.display()
+    )]
+    NotGtzan {
+        /// The data.
+        path: PathBuf,
+        /// The first file that is none of its tracks.
+        stranger: PathBuf,
+    },
     /// A given split that leaves nothing to train on.
     #[error("{path}: no usable file is in the `train` part of the given split; mark some rows `train`")]
     NothingToTrain {

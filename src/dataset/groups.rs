@@ -2,7 +2,7 @@
 
 use super::extract::Extracted;
 use super::source::Entry;
-use super::{DatasetError, source::portable};
+use super::{DatasetError, Recording, Sample, source::portable};
 use std::collections::{BTreeMap, HashMap};
 
 /// Each entry's group, and the sets of equal content.
@@ -33,36 +33,43 @@ pub(super) fn join(entries: &[(Entry, Extracted)]) -> Groups {
 }
 
 /// Refuses a given split that separates equal content.
-pub(super) fn refuse_leaks(entries: &[(Entry, Extracted)], duplicates: &[Vec<usize>]) -> Result<(), DatasetError> {
-    let split_of = |i: usize| entries[i].0.split;
+pub(super) fn refuse_leaks(recordings: &[Recording], duplicates: &[Vec<usize>]) -> Result<(), DatasetError> {
+    let split_of = |i: usize| recordings[i].given;
     for set in duplicates {
         let other = set.iter().copied().find(|&i| split_of(i) != split_of(set[0]));
         if let Some(other) = other
             && let (Some(first_split), Some(second_split)) = (split_of(set[0]), split_of(other))
         {
-            let path = |i: usize| entries[i].0.path.clone();
+            let path = |i: usize| recordings[i].path.clone();
             return Err(DatasetError::LeakingSplit { first: path(set[0]), first_split, second: path(other), second_split });
         }
     }
     Ok(())
 }
 
-/// Says how many files have equal content, and whether their labels agree.
-pub(super) fn describe(entries: &[(Entry, Extracted)], duplicates: &[Vec<usize>]) -> Vec<String> {
+/// Says how many files have equal content, on which sides they are, and whether their labels agree.
+pub(super) fn describe(samples: &[Sample], duplicates: &[Vec<usize>], classes: &[String]) -> Vec<String> {
     let mut warnings = Vec::new();
-    let shown = |i: usize| entries[i].0.path.display();
+    let shown = |i: usize| samples[i].path.display();
     if let Some(first) = duplicates.first() {
-        let files: usize = duplicates.iter().map(Vec::len).sum();
+        let (files, sets): (usize, usize) = (duplicates.iter().map(Vec::len).sum(), duplicates.len());
+        let split = |i: usize| samples[i].split;
+        let separated: Vec<_> = pairs(duplicates, |a, b| split(a) != split(b)).collect();
+        let (one, other) = separated.first().copied().unwrap_or((first[0], first[1]));
+        let (where_they_are, of_one, of_other) = match separated.len() {
+            0 => ("each kept on one side of the split".to_owned(), String::new(), String::new()),
+            n => {
+                let part = |i: usize| format!(" ({})", split(i));
+                (format!("{n} of them on two sides of the split: what is tested there was trained on"), part(one), part(other))
+            }
+        };
+        let (one, other) = (shown(one), shown(other));
         warnings.push(format!(
-            "{files} files have equal content in {} sets, each kept on one side of the split (first: {} and {})",
-            duplicates.len(),
-            shown(first[0]),
-            shown(first[1])
+            "{files} files have equal content in {sets} sets, {where_they_are} (first: {one}{of_one} and {other}{of_other})"
         ));
     }
-    let label = |i: usize| &entries[i].0.label;
-    let contradictions: Vec<_> =
-        duplicates.iter().filter_map(|set| Some((set[0], *set.iter().find(|&&i| label(i) != label(set[0]))?))).collect();
+    let label = |i: usize| &classes[samples[i].label];
+    let contradictions: Vec<_> = pairs(duplicates, |a, b| label(a) != label(b)).collect();
     if let Some(&(a, b)) = contradictions.first() {
         warnings.push(format!(
             "{} sets of equal content bear different labels (first: {} is `{}`, {} is `{}`)",
@@ -74,6 +81,11 @@ pub(super) fn describe(entries: &[(Entry, Extracted)], duplicates: &[Vec<usize>]
         ));
     }
     warnings
+}
+
+/// Of each set, its first member and the first that differs from it.
+fn pairs(sets: &[Vec<usize>], differ: impl Fn(usize, usize) -> bool) -> impl Iterator<Item = (usize, usize)> {
+    sets.iter().filter_map(move |set| Some((set[0], *set.iter().find(|&&i| differ(set[0], i))?)))
 }
 
 /// Disjoint sets of `0..n`.

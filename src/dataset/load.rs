@@ -1,9 +1,10 @@
-//! From what was given to a [`Dataset`].
+//! From what was given to a [`Collection`], and to a [`Dataset`].
 
 use super::extract::{Extracted, Extractor};
+use super::protocol::{Draw, Protocol};
 use super::source::{Entry, Listing, portable};
-use super::split::{Fractions, Item, complete, describe_gaps, stratify};
-use super::{BadFile, CachePolicy, Dataset, DatasetError, Sample, Split, groups, manifest, scan};
+use super::split::Fractions;
+use super::{BadFile, CachePolicy, Collection, Dataset, DatasetError, Recording, groups, gtzan, manifest, scan, tagged};
 use crate::config::{DataConfig, FeatureConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ const SHOWN: usize = 5;
 /// How data becomes a [`Dataset`].
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// Fractions of the split and the shortest usable clip; its path and classes are not read.
+    /// Where labels and groups come from, fractions of the split, the shortest usable clip; its path and classes are not read.
     pub data: DataConfig,
     /// The log-mel.
     pub features: FeatureConfig,
@@ -33,12 +34,19 @@ pub struct LoadOptions {
 /// Called with files done and files in all, from any thread.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Loads a folder with a subfolder per class, a CSV manifest, or a folder that holds `manifest.csv`.
+/// Loads a folder with a subfolder per class, a CSV manifest, or a folder that holds `manifest.csv`, and parts it: the
+/// given split, or a hold-out of whole groups.
 pub fn load(source: &Path, options: &LoadOptions, progress: Progress) -> Result<Dataset, DatasetError> {
-    assemble(list(source)?, options, progress)
+    collect(source, options, progress)?.dataset(Protocol::Grouped, Draw::single(options.seed))
 }
 
-fn list(source: &Path) -> Result<Listing, DatasetError> {
+/// The same without parting it: for studies that part it more than once.
+pub fn collect(source: &Path, options: &LoadOptions, progress: Progress) -> Result<Collection, DatasetError> {
+    assemble(list(source, options.data.label.tag().is_some())?, options, progress)
+}
+
+/// Lists what was given; where the labels are the files' tags, a folder's subfolders say nothing.
+fn list(source: &Path, labels_are_tags: bool) -> Result<Listing, DatasetError> {
     let not_data = |problem: &str| DatasetError::NotData { path: source.into(), problem: problem.into() };
     let metadata = std::fs::metadata(source).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => not_data("no such file or folder"),
@@ -46,7 +54,19 @@ fn list(source: &Path) -> Result<Listing, DatasetError> {
     })?;
     if metadata.is_dir() {
         let inside = source.join("manifest.csv");
-        return if inside.is_file() { manifest::read(&inside) } else { scan::scan(source) };
+        if inside.is_file() {
+            return manifest::read(&inside);
+        }
+        if labels_are_tags {
+            return scan::flat(source);
+        }
+        for folder in gtzan::FOLDERS.map(|name| source.join(name)).iter().filter(|folder| folder.is_dir()) {
+            let listing = scan::scan(folder)?;
+            if gtzan::is_gtzan(&listing.entries) {
+                return Ok(listing);
+            }
+        }
+        return scan::scan(source);
     }
     match super::source::extension(source).as_str() {
         "csv" => manifest::read(source),
@@ -54,54 +74,44 @@ fn list(source: &Path) -> Result<Listing, DatasetError> {
     }
 }
 
-/// Extracts every entry and parts them.
-pub(super) fn assemble(listing: Listing, options: &LoadOptions, progress: Progress) -> Result<Dataset, DatasetError> {
-    let Listing { source, root, mut entries, split_given, mut warnings, hint } = listing;
+/// Extracts every entry and joins what is one group.
+pub(super) fn assemble(mut listing: Listing, options: &LoadOptions, progress: Progress) -> Result<Collection, DatasetError> {
+    let without_tags = tagged::apply(&mut listing, &options.data.label, &options.data.group, options.classes.as_deref());
+    let Listing { source, root, mut entries, mut warnings, hint } = listing;
     entries.sort_by_cached_key(|entry| portable(&entry.path));
+    if gtzan::is_gtzan(&entries) {
+        warnings.extend(gtzan::group_by_artist(&mut entries));
+    }
     let classes = classes(&source, &entries, options.classes.as_deref(), hint)?;
 
     let extractor = Extractor::new(&options.features, options.frames, options.data.min_seconds, &options.cache);
     let paths: Vec<PathBuf> = entries.iter().map(|entry| entry.path.clone()).collect();
     let results = extractor.extract_all(&root, &paths, progress);
-    let (usable, bad) = part_usable(entries, results, options.strict)?;
+    let (usable, bad) = part_usable(entries, results, without_tags, options.strict)?;
     warnings.extend(extractor.warning());
 
     let groups = groups::join(&usable);
-    warnings.extend(groups::describe(&usable, &groups.duplicates));
     let label_of = |entry: &Entry| classes.iter().position(|class| *class == entry.label).unwrap_or(0);
-    let items: Vec<Item> =
-        usable.iter().zip(&groups.names).map(|((entry, _), group)| Item { label: label_of(entry), group }).collect();
-    let fractions = Fractions { valid: options.data.valid_fraction, test: options.data.test_fraction };
-    let (splits, made) = if split_given {
-        groups::refuse_leaks(&usable, &groups.duplicates)?;
-        let given: Vec<Split> = usable.iter().filter_map(|(entry, _)| entry.split).collect();
-        if options.classes.is_none() && !given.contains(&Split::Train) {
-            return Err(DatasetError::NothingToTrain { path: source });
-        }
-        (complete(given, &items, &classes, fractions, options.seed, &mut warnings), vec![])
-    } else {
-        let made = [(Split::Train, true), (Split::Valid, fractions.valid > 0.0), (Split::Test, fractions.test > 0.0)];
-        let made = made.into_iter().filter(|(_, wanted)| *wanted).map(|(part, _)| part).collect();
-        (stratify(&items, &classes, fractions, options.seed), made)
+    let recording = |((entry, extracted), group): ((Entry, Extracted), String)| Recording {
+        label: label_of(&entry),
+        path: entry.path,
+        group,
+        content_hash: extracted.content.to_hex().to_string(),
+        given: entry.split,
+        clip: extracted.clip,
     };
-    describe_gaps(&splits, &items, &classes, &made, &mut warnings);
-
-    let labels: Vec<usize> = items.iter().map(|item| item.label).collect();
-    let samples = usable
-        .into_iter()
-        .zip(groups.names)
-        .zip(labels.into_iter().zip(splits))
-        .map(|(((entry, extracted), group), (label, split))| Sample {
-            path: entry.path,
-            label,
-            split,
-            group,
-            content_hash: extracted.content.to_hex().to_string(),
-            clip: extracted.clip,
-        })
-        .collect();
-    let (n_mels, frames) = (options.features.n_mels, options.frames);
-    Ok(Dataset { classes, n_mels, frames, samples, bad, duplicates: groups.duplicates, warnings })
+    Ok(Collection {
+        recordings: usable.into_iter().zip(groups.names).map(recording).collect(),
+        source,
+        n_mels: options.features.n_mels,
+        frames: options.frames,
+        bad,
+        duplicates: groups.duplicates,
+        warnings,
+        fractions: Fractions { valid: options.data.valid_fraction, test: options.data.test_fraction },
+        trains: options.classes.is_none(),
+        classes,
+    })
 }
 
 /// The names of the network's outputs: those of the trained network, or those that the data names, sorted.
@@ -129,14 +139,15 @@ fn classes(source: &Path, entries: &[Entry], known: Option<&[String]>, hint: Str
 
 type Usable = Vec<(Entry, Extracted)>;
 
-/// Parts the usable from the bad; too many of the latter are an error.
+/// Parts the usable from the bad, of which some are known already; too many of the latter are an error.
 fn part_usable(
     entries: Vec<Entry>,
     results: Vec<Result<Extracted, String>>,
+    mut bad: Vec<BadFile>,
     strict: bool,
 ) -> Result<(Usable, Vec<BadFile>), DatasetError> {
-    let total = entries.len();
-    let (mut usable, mut bad) = (Vec::new(), Vec::new());
+    let total = entries.len() + bad.len();
+    let mut usable = Vec::new();
     let mut lost: BTreeMap<String, (usize, BadFile)> = BTreeMap::new();
     for (entry, result) in entries.into_iter().zip(results) {
         match result {
@@ -148,6 +159,7 @@ fn part_usable(
             }
         }
     }
+    bad.sort_by_cached_key(|file| portable(&file.path));
     if strict && !bad.is_empty() {
         let (count, first) = (bad.len(), bad.into_iter().take(SHOWN).collect());
         return Err(DatasetError::BadFiles { count, total, first });

@@ -59,7 +59,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8], root: Root) -> Result<Listing, Da
         0 => Vec::new(),
         n => vec![format!("{}: {n} rows name files that begin with a dot; they are ignored", path.display())],
     };
-    Ok(Listing { source: path.into(), root, entries, split_given: splits > 0, warnings, hint: String::new() })
+    Ok(Listing { source: path.into(), root, entries, warnings, hint: String::new() })
 }
 
 /// Where the fields are.

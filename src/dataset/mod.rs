@@ -1,13 +1,15 @@
 //! From a folder or a manifest to labelled log-mel clips, parted without leaks, and on to batches.
 //!
 //! ```text
-//! scan | manifest | builtin -> Listing -> extract (all cores, cache) -> join equal content -> split -> Dataset -> Batches
+//! scan | manifest | builtin -> Listing -> extract (all cores, cache) -> join equal content -> Collection
+//!   -> protocol, seed, fold -> Dataset -> Batches
 //! ```
 //!
 //! Invariants:
 //! - Nothing depends on the order in which a file system lists its entries: samples are sorted by path.
-//! - No group, and no content, lies in two parts of a split that was made here; a given split that separates
-//!   equal content is an error.
+//! - No group, and no content, lies in two parts of a split that [`Protocol::Grouped`] made; a given split that separates
+//!   equal content is an error. Protocols that separate groups are named so, and say what they separate.
+//! - Segments of one clip are in one part, but for [`Protocol::LeakySegments`].
 //! - A file that cannot be used is never dropped silently: it is in [`Dataset::bad`] with its reason.
 
 mod augment;
@@ -15,26 +17,33 @@ mod batch;
 mod builtin;
 mod cache;
 mod clip;
+mod collection;
 mod error;
 mod extract;
 mod files;
+mod folds;
 mod groups;
+mod gtzan;
 mod load;
 mod manifest;
+mod protocol;
 mod records;
 mod scan;
 mod seed;
 mod source;
 mod split;
 mod statistics;
+mod tagged;
 
 pub use batch::{Batch, Batches, Windows};
-pub use builtin::{attribution, licences, load_builtin};
+pub use builtin::{attribution, collect_builtin, licences, load_builtin};
 pub use cache::CachePolicy;
 pub use clip::{Clip, window_starts};
+pub use collection::{Collection, Recording};
 pub use error::DatasetError;
 pub use files::{FileClip, Files, audio_files, load_bytes, load_files};
-pub use load::{LoadOptions, Progress, load};
+pub use load::{LoadOptions, Progress, collect, load};
+pub use protocol::{Draw, Protocol};
 pub use records::{KeptSplits, write_bad_files_csv, write_splits_csv};
 pub use statistics::MelStatistics;
 
@@ -77,7 +86,7 @@ impl std::fmt::Display for Split {
     }
 }
 
-/// One usable file.
+/// One usable file, or a segment of one.
 #[derive(Debug, Clone)]
 pub struct Sample {
     /// As listed: relative to the folder or the manifest.
@@ -92,6 +101,13 @@ pub struct Sample {
     pub content_hash: String,
     /// Its log-mel, at least as long as a training crop.
     pub clip: Arc<Clip>,
+}
+
+impl Sample {
+    /// Its name in files, unlike any other's: the path with `/`, and `#` and the first frame where it is a segment.
+    pub fn name(&self) -> String {
+        collection::name(&self.path, &self.clip)
+    }
 }
 
 /// A file that cannot be used.

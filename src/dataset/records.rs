@@ -9,7 +9,7 @@ use std::path::Path;
 pub fn write_splits_csv(path: &Path, data: &Dataset) -> Result<(), DatasetError> {
     let rows = data.samples.iter().map(|sample| {
         let label = data.classes[sample.label].clone();
-        vec![portable(&sample.path), label, sample.split.to_string(), sample.group.clone(), sample.content_hash.clone()]
+        vec![sample.name(), label, sample.split.to_string(), sample.group.clone(), sample.content_hash.clone()]
     });
     write(path, &["path", "label", "split", "group", "content_hash"], rows)
 }

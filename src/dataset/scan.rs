@@ -38,7 +38,19 @@ pub(super) fn scan(root: &Path) -> Result<Listing, DatasetError> {
             folder.display()
         ));
     }
-    Ok(Listing { source: root.into(), root: Root::Folder(root.into()), entries, split_given: false, warnings, hint })
+    Ok(Listing { source: root.into(), root: Root::Folder(root.into()), entries, warnings, hint })
+}
+
+/// Lists every data file at or below a folder, whatever its subfolders are called; labels are still to be found.
+pub(super) fn flat(root: &Path) -> Result<Listing, DatasetError> {
+    let entry = |file: PathBuf| Entry {
+        path: file.strip_prefix(root).map_or(file.clone(), Path::to_path_buf),
+        label: String::new(),
+        split: None,
+        group: None,
+    };
+    let entries = files_below(root)?.into_iter().map(entry).collect();
+    Ok(Listing { source: root.into(), root: Root::Folder(root.into()), entries, warnings: Vec::new(), hint: String::new() })
 }
 
 /// What the person may have meant with a folder of fewer than two classes.
@@ -53,7 +65,11 @@ fn hint(classes: &[PathBuf], loose: usize) -> Result<String, DatasetError> {
             return Ok(format!("; {} holds {nested} folders with audio: give that one", only.display()));
         }
     }
-    Ok(if loose > 0 { "; put each class's files into a folder named after the class".into() } else { String::new() })
+    Ok(if loose > 0 {
+        "; put each class's files into a folder named after the class, or take the labels from the files' tags: --label tag:genre --group tag:artist".into()
+    } else {
+        String::new()
+    })
 }
 
 /// Every data file at or below a folder, hidden names left out.

@@ -1,6 +1,7 @@
 //! What a folder, a manifest and the built-in set have in common: entries below a root.
 
 use super::Split;
+use crate::audio;
 use std::path::{Component, Path, PathBuf};
 
 /// One file that the data names.
@@ -9,7 +10,7 @@ pub(super) struct Entry {
     pub path: PathBuf,
     /// Its class, by name.
     pub label: String,
-    /// Its part, where one is given.
+    /// Its part, where one is given: all entries have one, or none.
     pub split: Option<Split>,
     /// What it must stay together with, where that is given.
     pub group: Option<String>,
@@ -23,8 +24,6 @@ pub(super) struct Listing {
     pub root: Root,
     /// In any order.
     pub entries: Vec<Entry>,
-    /// Whether the entries carry a split: all do, or none.
-    pub split_given: bool,
     /// Oddities, in words.
     pub warnings: Vec<String>,
     /// What may have been meant if there are too few classes; empty, or begins with a separator.
@@ -58,6 +57,18 @@ impl Root {
         }
     }
 
+    /// What one file says of itself, or why that cannot be read.
+    pub fn tags(&self, path: &Path) -> Result<audio::Tags, String> {
+        match self {
+            _ if extension(path) == "npy" => Ok(audio::Tags::default()),
+            Self::Folder(root) => match audio::tags(&root.join(path)) {
+                Err(audio::AudioError::Read(error)) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(path)),
+                read => read.map_err(|error| error.to_string()),
+            },
+            Self::Embedded(_) => audio::tags_of_bytes(self.read(path)?, &extension(path)).map_err(|error| error.to_string()),
+        }
+    }
+
     /// Bytes of one file, 0 if that cannot be told.
     pub fn size(&self, path: &Path) -> u64 {
         match self {
@@ -84,7 +95,7 @@ pub(super) fn extension(path: &Path) -> String {
 
 /// Whether a folder's file is meant as data: audio (also of kinds to be refused by name) or ready features.
 pub(super) fn is_data(path: &Path) -> bool {
-    crate::audio::is_audio(path) || extension(path) == "npy"
+    audio::is_audio(path) || extension(path) == "npy"
 }
 
 /// A path as it is written in files and sorted by, the same on every system: parts joined by `/`, no `.` among them.

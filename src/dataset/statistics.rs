@@ -38,20 +38,9 @@ impl MelStatistics {
     }
 }
 
-/// The frames as the network will see them: where `top_db` is taken per window, from the windows of evaluation.
+/// The frames as the network will see them.
 fn each_frame<'a>(clips: impl Iterator<Item = &'a Clip>, frames: usize, mut visit: impl FnMut(&[f32])) {
-    let mut window = Vec::new();
     for clip in clips {
-        if !clip.cuts_per_window() {
-            clip.features().data.chunks_exact(clip.n_mels()).for_each(&mut visit);
-            continue;
-        }
-        let mut seen = 0;
-        for start in super::window_starts(clip.frames(), frames) {
-            window.clear();
-            clip.append_window(start, frames, &mut window);
-            window.chunks_exact(clip.n_mels()).skip(seen - start).for_each(&mut visit);
-            seen = start + frames;
-        }
+        clip.evaluated(frames).chunks_exact(clip.n_mels()).for_each(&mut visit);
     }
 }

@@ -57,7 +57,7 @@ pub fn predict_part(network: &Network, data: &Dataset, split: Split) -> Result<V
     let prediction = |index: usize| {
         let sample = &data.samples[index];
         Prediction {
-            path: sample.path.display().to_string(),
+            path: sample.name(),
             group: sample.group.clone(),
             label: sample.label as u32,
             probabilities: std::mem::take(&mut outputs[index].probabilities),

@@ -1,5 +1,6 @@
 //! Training and evaluation: where data and networks meet, through batches.
 
+pub mod baseline;
 pub mod checkpoint;
 mod class_weights;
 mod conclude;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod audio;
+mod baseline;
 mod checkpoint;
 mod choice;
 mod cli;

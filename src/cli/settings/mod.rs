@@ -12,6 +12,7 @@ pub use train::TrainingArgs;
 
 use super::Global;
 use super::exit::UsageError;
+use super::reading::NamingArgs;
 use crate::config::{Config, ConfigError, DataConfig, ModelName};
 use clap::Args;
 use std::path::Path;
@@ -33,6 +34,8 @@ pub struct RecipeArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Data")]
 struct SplitArgs {
+    #[command(flatten)]
+    naming: NamingArgs,
     /// Share of the clips to validate on, where the data gives no split [default: 0.15]
     #[arg(long, env = "MELGRAD_VALID_FRACTION", value_name = "SHARE")]
     valid_fraction: Option<f64>,
@@ -46,6 +49,7 @@ struct SplitArgs {
 
 impl SplitArgs {
     fn apply(&self, data: &mut DataConfig) {
+        self.naming.apply(data);
         set(&mut data.valid_fraction, &self.valid_fraction);
         set(&mut data.test_fraction, &self.test_fraction);
         set(&mut data.min_seconds, &self.min_seconds);
