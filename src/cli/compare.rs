@@ -2,12 +2,14 @@
 
 use super::Global;
 use super::exit::UsageError;
+use super::progress::Counting;
 use super::reading::{ReadingArgs, tell_bad_files};
 use super::settings::{FeatureArgs, RecipeArgs};
 use crate::compare::{
     self, Cell, Conclusion, Shard, Study, StudyDirectory, Summary, conclude, summarise, write_capsule, write_tables,
 };
 use crate::config::{Config, ModelName};
+use crate::dataset::{self, Draw, Protocol};
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
 use crate::report::table::{Column, Table};
@@ -29,6 +31,12 @@ pub struct CompareArgs {
     /// Seeds of initialisation, order and augmentation: --seed and those after it; the split is the same for all
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
+    /// How the data is parted; all but grouped and gtzan-filtered say in words what they share between the sides
+    #[arg(long, default_value = "grouped")]
+    protocol: Protocol,
+    /// grouped: parts of which each is the test part once; 1 is one hold-out
+    #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=20))]
+    folds: u64,
     /// Look at the test part after every so many epochs, and after the last
     #[arg(long, value_name = "EPOCHS", default_value = "0", hide_default_value = true)]
     eval_every: usize,
@@ -81,7 +89,15 @@ impl CompareArgs {
         }
         let marks = Study::marks(epochs, self.eval_every);
         let seeds = (seed..seed + self.seeds).collect();
-        Ok(Study { schema: Study::SCHEMA, models, seeds, folds: 1, marks, independent: self.independent })
+        Ok(Study {
+            schema: Study::SCHEMA,
+            models,
+            seeds,
+            protocol: self.protocol,
+            folds: self.folds as usize,
+            marks,
+            independent: self.independent,
+        })
     }
 }
 
@@ -124,15 +140,21 @@ pub(super) fn run(global: &Global, args: &CompareArgs) -> anyhow::Result<ExitCod
 }
 
 fn train(gpu: &Gpu, study: &Study, args: &CompareArgs, directory: &StudyDirectory) -> anyhow::Result<()> {
-    let data = args.reading.load(&args.data, &study.models[0])?;
-    tell_bad_files(&data);
+    let counting = Counting::new("decoding");
+    let options = args.reading.options(&study.models[0]);
+    let collection = dataset::collect(&args.data, &options, &|done, total| counting.set(done, total))?;
+    drop(counting);
+    eprintln!("protocol {}: {}", study.protocol, study.protocol.words());
+    if let Some(cell) = study.cells().first() {
+        tell_bad_files(&collection.dataset(study.protocol, study.draw(cell))?);
+    }
     let observe = |cell: &Cell, run: &RunDirectory, place: usize, open: usize| -> std::io::Result<Box<dyn Observer>> {
         eprintln!("run {} of {open}: {cell}", place + 1);
         let log = EventLog::open(&run.file("events.jsonl")).map_err(std::io::Error::other)?;
         let table = MetricsTable::open(&run.file("metrics.csv")).map_err(std::io::Error::other)?;
         Ok(Box::new(FanOut::new().with(log).with(table).with(Terminal::stderr())))
     };
-    let part = |_: &Config, _: usize| Ok(data.clone());
+    let part = |_: &Config, draw: Draw| collection.dataset(study.protocol, draw);
     compare::run(gpu, study, args.shard.unwrap_or_default(), directory, part, observe)?;
     Ok(())
 }

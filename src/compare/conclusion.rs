@@ -3,6 +3,7 @@
 use super::statistics::{self, Clips, Comparison, Metric, Model, Run, TestParts};
 use super::tables::label;
 use super::{Cell, Study, StudyDirectory, StudyError};
+use crate::dataset::Protocol;
 use crate::train::metrics::Interval;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -48,13 +49,15 @@ struct Clip {
 pub fn conclude(study: &Study, directory: &StudyDirectory) -> Result<Option<Conclusion>, StudyError> {
     let Some(&epochs) = study.marks.last() else { return Ok(None) };
     let mut clips: BTreeMap<String, Clip> = BTreeMap::new();
-    let mut said: Vec<BTreeMap<u64, HashMap<String, u32>>> = vec![BTreeMap::new(); study.models.len()];
+    // The folds of a cross-validation are one run; random splits are each a run of their own.
+    let random = study.protocol == Protocol::Bbnn;
+    let mut said: Vec<BTreeMap<(usize, u64), HashMap<String, u32>>> = vec![BTreeMap::new(); study.models.len()];
     let mut classes = 0;
     for cell in study.cells().into_iter().filter(|cell| study.epochs(cell) == epochs) {
         let finished = directory.result(&cell)?.is_some_and(|result| result.diverged_in.is_none());
         let path = directory.cell(&cell).join(format!("predictions-{epochs}.csv"));
         if finished && path.is_file() {
-            let run = said[cell.model].entry(cell.seed).or_default();
+            let run = said[cell.model].entry((if random { cell.fold } else { 0 }, cell.seed)).or_default();
             classes = read(directory, &cell, &path, &mut clips, run)?.max(classes);
         }
     }
@@ -66,9 +69,9 @@ pub fn conclude(study: &Study, directory: &StudyDirectory) -> Result<Option<Conc
         .enumerate()
         .filter(|(_, runs)| !runs.is_empty())
         .map(|(model, runs)| {
-            let run = |(seed, said): (u64, HashMap<String, u32>)| {
+            let run = |((split, seed), said): ((usize, u64), HashMap<String, u32>)| {
                 let predictions = clips.keys().map(|path| said.get(path).copied()).collect();
-                Run { split: 0, seed, predictions }
+                Run { split, seed, predictions }
             };
             Model { name: label(study, model), runs: runs.into_iter().map(run).collect() }
         })
@@ -78,7 +81,8 @@ pub fn conclude(study: &Study, directory: &StudyDirectory) -> Result<Option<Conc
         labels: clips.values().map(|clip| clip.class).collect(),
         groups: clips.values().map(|clip| clip.group.clone()).collect(),
         group_noun: "track".into(),
-        test_parts: TestParts::Same,
+        // 80/10/10.
+        test_parts: if random { TestParts::RandomSplits { test_to_train: 0.125 } } else { TestParts::Same },
     };
     let seed = study.models.first().map_or(0, |config| config.train.seed);
     let pairs = statistics::compare_all(&compared, &models, Metric::Accuracy, seed);
@@ -95,7 +99,8 @@ pub fn conclude(study: &Study, directory: &StudyDirectory) -> Result<Option<Conc
             macro_f1: mean(Metric::MacroF1),
         }
     };
-    let mut sentences: Vec<String> = statistics::leader(&pairs).into_iter().collect();
+    let mut sentences = vec![format!("protocol {}: {}", study.protocol, study.protocol.words())];
+    sentences.extend(statistics::leader(&pairs));
     sentences.extend(statistics::too_few_groups(groups, &compared.group_noun));
     sentences.extend(statistics::sentences(&pairs));
     let models = models.iter().map(headline).collect();

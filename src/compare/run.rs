@@ -2,7 +2,7 @@
 
 use super::{Cell, Shard, Study, StudyDirectory, StudyError};
 use crate::config::Config;
-use crate::dataset::{Dataset, DatasetError};
+use crate::dataset::{Dataset, DatasetError, Draw};
 use crate::gpu::Gpu;
 use crate::models::{Dimensions, declare};
 use crate::train::event::Observer;
@@ -31,14 +31,14 @@ pub enum CompareError {
     Dataset(#[from] DatasetError),
 }
 
-/// Trains every cell of `shard` that has no result yet. `data` parts the data for a network and a fold; `observe` is told
+/// Trains every cell of `shard` that has no result yet. `data` parts the data for a network; `observe` is told
 /// which cell begins, its place among those to be trained and their number, and gives who listens to it.
 pub fn run(
     gpu: &Gpu,
     study: &Study,
     shard: Shard,
     directory: &StudyDirectory,
-    mut data: impl FnMut(&Config, usize) -> Result<Dataset, DatasetError>,
+    mut data: impl FnMut(&Config, Draw) -> Result<Dataset, DatasetError>,
     mut observe: impl FnMut(&Cell, &RunDirectory, usize, usize) -> std::io::Result<Box<dyn Observer>>,
 ) -> Result<(), CompareError> {
     let mut open = Vec::new();
@@ -51,7 +51,7 @@ pub fn run(
         let failed = |source: TrainError| CompareError::Train { cell: cell.to_string(), source };
         directory.clear(cell)?;
         let mut config = study.models[cell.model].clone();
-        let data = data(&config, cell.fold)?;
+        let data = data(&config, study.draw(cell))?;
         config.data.classes.clone_from(&data.classes);
         config.train.epochs = study.epochs(cell);
         config.train.seed = cell.training_seed();

@@ -2,6 +2,7 @@
 
 use super::Cell;
 use crate::config::Config;
+use crate::dataset::{Draw, Protocol};
 use serde::{Deserialize, Serialize};
 
 /// The settings of a study, as `study.json` keeps them.
@@ -13,7 +14,9 @@ pub struct Study {
     pub models: Vec<Config>,
     /// Seeds of initialisation, order and augmentation; the split is the same for all.
     pub seeds: Vec<u64>,
-    /// Parts of which each is the test part once; 1 is one hold-out.
+    /// How the data is parted.
+    pub protocol: Protocol,
+    /// Folds that were asked for; the protocol says how many splits there are.
     pub folds: usize,
     /// Epochs after which the test part is looked at, ascending; the last is the length of the runs.
     pub marks: Vec<usize>,
@@ -34,13 +37,19 @@ impl Study {
         marks
     }
 
+    /// How the data is parted for a cell: the same for all networks and seeds.
+    pub fn draw(&self, cell: &Cell) -> Draw {
+        let seed = self.models.first().map_or(0, |config| config.train.seed);
+        Draw { seed, folds: self.folds, fold: cell.fold }
+    }
+
     /// Every training, the networks taking turns, so that a machine that grows slower does not favour one.
     pub fn cells(&self) -> Vec<Cell> {
         let lengths: Vec<Option<usize>> =
             if self.independent { self.marks.iter().copied().map(Some).collect() } else { vec![None] };
         let mut cells = Vec::new();
         for &seed in &self.seeds {
-            for fold in 0..self.folds {
+            for fold in 0..self.protocol.splits(self.folds) {
                 for &length in &lengths {
                     for (model, config) in self.models.iter().enumerate() {
                         cells.push(Cell { model, name: config.model.name, seed, fold, length });
@@ -77,6 +86,7 @@ mod tests {
             schema: Study::SCHEMA,
             models: [ModelName::Indrnn, ModelName::Lstm].map(Config::new).to_vec(),
             seeds: vec![0, 1],
+            protocol: Protocol::Grouped,
             folds: 3,
             marks: vec![5, 10],
             independent: true,

@@ -6,7 +6,7 @@ use melgrad::compare::{
     write_tables,
 };
 use melgrad::config::{Config, ModelName};
-use melgrad::dataset::{Dataset, Split};
+use melgrad::dataset::{Dataset, Protocol, Split};
 use melgrad::gpu::Gpu;
 use melgrad::train::checkpoint::read_model;
 use melgrad::train::event::Observer;
@@ -22,7 +22,15 @@ fn study(independent: bool) -> Study {
         config
     };
     let models = [ModelName::Indrnn, ModelName::Gru].map(of).to_vec();
-    Study { schema: Study::SCHEMA, models, seeds: vec![0, 1], folds: 1, marks: vec![1, 2, 3], independent }
+    Study {
+        schema: Study::SCHEMA,
+        models,
+        seeds: vec![0, 1],
+        protocol: Protocol::Grouped,
+        folds: 1,
+        marks: vec![1, 2, 3],
+        independent,
+    }
 }
 
 /// Trains what is open, stopping before cell number `most` of it; returns the cells that were trained.

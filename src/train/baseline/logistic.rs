@@ -89,11 +89,11 @@ mod tests {
         let at = |weights: &[f64]| objective(&rows, &labels, 3, 2.5, weights, &mut [0.0; 12]);
         let mut gradient = [0.0; 12];
         objective(&rows, &labels, 3, 2.5, &weights, &mut gradient);
-        for i in 0..12 {
+        for (i, gradient) in gradient.into_iter().enumerate() {
             let moved =
                 |by: f64| at(&weights.iter().enumerate().map(|(j, w)| if i == j { w + by } else { *w }).collect::<Vec<_>>());
             let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-            assert!((gradient[i] - difference).abs() < 1e-7, "{i}: {} is not {difference}", gradient[i]);
+            assert!((gradient - difference).abs() < 1e-7, "{i}: {gradient} is not {difference}");
         }
     }
 }
