@@ -21,7 +21,7 @@
 //! | [`optim`] | gradient clipping, optimisers and learning-rate schedules, over one arena |
 //! | [`train`] | where data and networks meet: epochs, evaluation, checkpoints; emits [`train::event::Event`] |
 //! | [`compare`] | a study: networks, seeds and marks; what is finished is never trained again |
-//! | [`report`] | what becomes of events: terminal, JSONL, CSV |
+//! | [`report`] | what becomes of events and results: terminal, JSONL, CSV, TensorBoard, pictures, a page |
 //! | [`reference`] | every layer in plain f64, for the tests and the self-test |
 //! | [`selftest`] | each kernel against its reference on the adapter at hand |
 //! | [`bench`] | milliseconds per training step |

@@ -1,12 +1,14 @@
-//! `melgrad features FILE --out F.npy`
+//! `melgrad features FILE --out F.npy`, or a picture of them
 
 use super::Global;
 use super::exit::{DataError, UsageError};
 use super::settings::FeatureArgs;
+use crate::config::FeatureConfig;
+use crate::report::plot::{Plot, mel_spectrogram::MelSpectrogram};
 use crate::train::run_directory::write_atomic;
 use crate::{audio, features};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Arguments of `features`.
@@ -14,8 +16,8 @@ use std::process::ExitCode;
 pub struct FeaturesArgs {
     /// An audio file
     file: PathBuf,
-    /// Where the features go: .npy, (frames, n_mels), 32-bit floats in decibels
-    #[arg(long, value_name = "F.npy")]
+    /// Where the features go: .npy, (frames, n_mels), 32-bit floats in decibels; or a picture, .png or .svg
+    #[arg(long, value_name = "F.npy|png|svg")]
     out: PathBuf,
     #[command(flatten)]
     features: FeatureArgs,
@@ -34,16 +36,24 @@ struct Written<'a> {
 
 pub(super) fn run(global: &Global, args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
     let config = args.features.resolve(global)?;
-    if args.out.extension().is_none_or(|extension| extension != "npy") {
-        return Err(UsageError(format!("{}: the output's name must end in .npy", args.out.display())).into());
+    let kind = args.out.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if !["npy", "png", "svg"].contains(&kind) {
+        return Err(UsageError(format!("{}: the output's name must end in .npy, .png or .svg", args.out.display())).into());
     }
     let unusable = |reason: String| DataError(format!("{}: {reason}", args.file.display()));
     let waveform = audio::decode(&args.file).map_err(|error| unusable(error.to_string()))?;
     let seconds = waveform.seconds();
     let waveform = waveform.resampled(config.sample_rate).map_err(|error| unusable(error.to_string()))?;
     let log_mel = features::LogMel::new(&config).compute(&waveform.samples).map_err(|error| unusable(error.to_string()))?;
-    let mut bytes = Vec::new();
-    features::write_npy_to(&mut bytes, &log_mel)?;
+    let bytes = match kind {
+        "png" => picture(&args.file, &config, &log_mel).png(),
+        "svg" => picture(&args.file, &config, &log_mel).svg().into_bytes(),
+        _ => {
+            let mut bytes = Vec::new();
+            features::write_npy_to(&mut bytes, &log_mel)?;
+            bytes
+        }
+    };
     write_atomic(&args.out, &bytes)?;
     let written = Written {
         file: &args.file,
@@ -64,4 +74,15 @@ pub(super) fn run(global: &Global, args: &FeaturesArgs) -> anyhow::Result<ExitCo
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn picture(file: &Path, config: &FeatureConfig, log_mel: &features::Features) -> MelSpectrogram {
+    let FeatureConfig { n_mels, sample_rate, n_fft, hop_length, .. } = config;
+    MelSpectrogram {
+        title: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        note: format!("{n_mels} mel bands of {sample_rate} Hz, windows of {n_fft} samples every {hop_length}"),
+        decibels: log_mel.data.clone(),
+        band_hertz: features::band_hertz(config),
+        seconds_per_frame: *hop_length as f64 / f64::from(*sample_rate),
+    }
 }

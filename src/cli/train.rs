@@ -7,7 +7,9 @@ use crate::config::{Config, ModelName};
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
-use crate::report::{fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, tensorboard::TensorBoard, terminal::Terminal};
+use crate::report::{
+    fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, pictures::Pictures, tensorboard::TensorBoard, terminal::Terminal,
+};
 use crate::train::event::Summary;
 use crate::train::run_directory::RunDirectory;
 use clap::Args;
@@ -65,10 +67,12 @@ fn load_and_train(gpu: &Gpu, config: &mut Config, args: &TrainArgs, run: &RunDir
 pub(super) fn train(gpu: &Gpu, config: &Config, data: &Dataset, run: &RunDirectory) -> anyhow::Result<Summary> {
     run.write_config(config)?;
     run.write_environment(serde_json::to_value(gpu.summary())?)?;
+    let data_name = config.data.path.file_name().map_or("the built-in set".into(), |name| name.to_string_lossy());
     let mut observer = FanOut::new()
         .with(EventLog::open(&run.file("events.jsonl"))?)
         .with(MetricsTable::open(&run.file("metrics.csv"))?)
         .with(TensorBoard::create(&run.file("tensorboard"))?)
+        .with(Pictures::new(run, &data_name))
         .with(Terminal::stderr());
     Ok(crate::train::train(gpu, config, data, run, &mut observer)?)
 }

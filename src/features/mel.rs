@@ -30,14 +30,11 @@ struct Filter {
 impl Bank {
     pub(super) fn new(config: &FeatureConfig) -> Self {
         let bins = config.n_fft / 2 + 1;
-        let scale = Scale { htk: config.htk };
-        let (low, high) = (scale.mel(f64::from(config.fmin)), scale.mel(f64::from(config.fmax())));
-        let step = (high - low) / (config.n_mels + 1) as f64;
-        let point = |index: usize| scale.hertz(if index > config.n_mels { high } else { low + index as f64 * step });
+        let points = points(config);
         let hertz_per_bin = 1.0 / (config.n_fft as f64 * (1.0 / f64::from(config.sample_rate)));
         let mut bank = Self { filters: Vec::new(), limits: Vec::new(), weights: Vec::new() };
         for band in 0..config.n_mels {
-            let (left, peak, right) = (point(band), point(band + 1), point(band + 2));
+            let (left, peak, right) = (points[band], points[band + 1], points[band + 2]);
             let weight = |bin: usize| {
                 let hertz = bin as f64 * hertz_per_bin;
                 let triangle = ((hertz - left) / (peak - left)).min((right - hertz) / (right - peak)).max(0.0) as f32;
@@ -92,6 +89,20 @@ impl Bank {
             weights = rest;
         }
     }
+}
+
+/// The corners of the triangles in hertz: each begins where the one before peaks and ends where the next one peaks.
+fn points(config: &FeatureConfig) -> Vec<f64> {
+    let scale = Scale { htk: config.htk };
+    let (low, high) = (scale.mel(f64::from(config.fmin)), scale.mel(f64::from(config.fmax())));
+    let step = (high - low) / (config.n_mels + 1) as f64;
+    let point = |index: usize| scale.hertz(if index > config.n_mels { high } else { low + index as f64 * step });
+    (0..config.n_mels + 2).map(point).collect()
+}
+
+/// Where each band peaks, in hertz, ascending.
+pub fn band_hertz(config: &FeatureConfig) -> Vec<f64> {
+    points(config)[1..=config.n_mels].to_vec()
 }
 
 /// The mean over a power spectrum.

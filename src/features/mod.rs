@@ -7,6 +7,7 @@ mod mel;
 mod npy;
 mod stft;
 
+pub use mel::band_hertz;
 pub use npy::{read_npy, read_npy_bytes, write_npy, write_npy_to};
 
 use crate::config::FeatureConfig;

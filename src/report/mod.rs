@@ -1,14 +1,19 @@
 //! What becomes of a run's [`Event`](crate::train::event::Event)s: a progress bar or plain lines, `events.jsonl`,
-//! `metrics.csv`, TensorBoard's files. Each is an [`Observer`](crate::train::event::Observer); [`fan_out::FanOut`] is several as one.
+//! `metrics.csv`, TensorBoard's files,
+//! pictures. Each is an [`Observer`](crate::train::event::Observer); [`fan_out::FanOut`] is several as one.
 
 pub mod bar;
 pub mod fan_out;
+pub mod html;
 pub mod jsonl;
 pub mod lines;
 pub mod metrics_csv;
+pub mod pictures;
+pub mod plot;
 pub mod table;
 pub mod tensorboard;
 pub mod terminal;
+pub mod text_plot;
 pub mod time_left;
 pub mod words;
 

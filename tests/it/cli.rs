@@ -109,6 +109,9 @@ fn a_folder_of_music_becomes_a_network_that_names_music() {
     let header = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,epoch_seconds,gpu_seconds";
     assert_eq!(metrics.lines().next(), Some(header));
     assert_eq!(metrics.lines().count(), 4, "one row for each epoch");
+    for file in ["learning_curves.svg", "learning_curves.png", "confusion_matrix.svg", "confusion_matrix.png", "tensorboard"] {
+        assert!(sandbox.path("run").join(file).exists(), "{file}");
+    }
     for file in ["config.toml", "environment.json", "events.jsonl", "splits.csv", "evaluation.json", "predictions.csv"] {
         assert!(sandbox.path("run").join(file).is_file(), "{file}");
     }
@@ -153,6 +156,12 @@ fn features_are_written_as_numpy_reads_them() {
     let bytes = std::fs::read(sandbox.path("tone.npy")).unwrap();
     assert!(bytes.starts_with(b"\x93NUMPY"));
     assert!(String::from_utf8_lossy(&bytes[..128]).contains("(44, 40)"));
+
+    sandbox.good(&["features", &sandbox.text("tone.wav"), "--out", &sandbox.text("tone.png")]);
+    assert!(std::fs::read(sandbox.path("tone.png")).unwrap().starts_with(b"\x89PNG"));
+    sandbox.good(&["features", &sandbox.text("tone.wav"), "--out", &sandbox.text("tone.svg")]);
+    let svg = std::fs::read_to_string(sandbox.path("tone.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains(">hertz (mel scale)<") && svg.contains(">tone.wav<"));
 }
 
 #[test]
