@@ -6,6 +6,8 @@
 // Decomposition: a workgroup is one subgroup. It owns 32 rows x 4 LANES columns; a lane keeps, for each row, the four
 // columns from 4 lane on. Four steps of the inner dimension at a time: eight lanes load four steps of eight rows, a lane
 // per row, and broadcast them. Of the weight gradient rows are inputs, and lanes s and s + 4 load step (pixel) s.
+// Groups: x = tiles of columns, so that neighbours in time read the same rows and write lines of memory whole; y and z = tiles
+// of rows.
 
 const LANES: u32 = 8u;
 const KERNEL_TIME: u32 = 3u;
@@ -48,6 +50,8 @@ var<immediate> size: Size;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
 const ROWS: u32 = 32u;
+// Of the bias gradient: columns of vectors.
+const GROUPS: u32 = min(8u, (OUTPUTS + 4u * LANES - 1u) / (4u * LANES));
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
@@ -114,8 +118,8 @@ fn multiply_steps(results: ptr<function, array<vec4<f32>, 32>>, first: u32, left
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
-    let first_row = (group.y * groups.x + group.x) * ROWS;
-    let column = (group.z * LANES + lane) * 4u;
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    let column = (group.x * LANES + lane) * 4u;
     let known = min(column, OUTPUTS - 4u);
     var results: array<vec4<f32>, 32>;
     var right: array<vec4<f32>, 4>;
@@ -152,8 +156,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @compute @workgroup_size(LANES)
 fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
-    let first_row = (group.y * groups.x + group.x) * ROWS;
-    let column = (group.z * LANES + lane) * 4u;
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    let column = (group.x * LANES + lane) * 4u;
     let known = min(column, INPUTS - 4u);
     var results: array<vec4<f32>, 32>;
     var right: array<vec4<f32>, 4>;
@@ -188,19 +192,19 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     }
 }
 
-// partial_sums[split, (tap, input), output]; groups: x = tiles of 32 inputs of each tap, y = splits, z = tiles of outputs.
+// partial_sums[split, (tap, input), output]; groups: x = tiles of outputs, y = tiles of 32 inputs of each tap, z = splits.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
     let tiles = (INPUTS + ROWS - 1u) / ROWS;
-    let tap = group.x / tiles;
+    let tap = group.y / tiles;
     let time = i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u);
     let mel = i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u);
-    let first_input = (group.x % tiles) * ROWS;
+    let first_input = (group.y % tiles) * ROWS;
     let input = first_input + lane % 8u / 4u * 4u;
-    let column = (group.z * LANES + lane) * 4u;
+    let column = (group.x * LANES + lane) * 4u;
     let known = min(column, OUTPUTS - 4u);
-    let begin = group.y * size.split_rows;
+    let begin = group.z * size.split_rows;
     let end = min(rows, begin + size.split_rows);
     var results: array<vec4<f32>, 32>;
     var right: array<vec4<f32>, 4>;
@@ -216,7 +220,28 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     }
     for (var r = 0u; r < ROWS; r += 1u) {
         if (first_input + r < INPUTS && column < OUTPUTS) {
-            partial_sums[((((size.first_split + group.y) * KERNEL_TIME * KERNEL_MEL + tap) * INPUTS + first_input + r) * OUTPUTS + column) / 4u] = results[r];
+            partial_sums[((((size.first_split + group.z) * KERNEL_TIME * KERNEL_MEL + tap) * INPUTS + first_input + r) * OUTPUTS + column) / 4u] = results[r];
+        }
+    }
+}
+
+// partial_sums[split, output]; groups: x = tiles of 32 LANES outputs, y = splits. Wide, since memory is read line after line.
+@compute @workgroup_size(LANES)
+fn backward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let column = (group.x * GROUPS * LANES + lane) * 4u;
+    let begin = group.y * size.split_rows;
+    let end = min(rows, begin + size.split_rows);
+    var sums: array<vec4<f32>, GROUPS>;
+    for (var row = begin; row < end; row += 1u) {
+        for (var g = 0u; g < GROUPS; g += 1u) {
+            sums[g] += gradient(row, min(column + g * LANES * 4u, OUTPUTS - 4u));
+        }
+    }
+    for (var g = 0u; g < GROUPS; g += 1u) {
+        let o = column + g * LANES * 4u;
+        if (o < OUTPUTS) {
+            partial_sums[((size.first_split + group.y) * OUTPUTS + o) / 4u] = sums[g];
         }
     }
 }

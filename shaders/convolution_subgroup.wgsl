@@ -4,7 +4,8 @@
 //
 // Decomposition: a workgroup is one subgroup. It owns 16 rows x 4 LANES columns; a lane keeps, for each row, the four
 // columns lane, lane + LANES, .. Eight steps of the inner dimension at a time: lane s loads what all need for step s of
-// each row, and broadcasts it.
+// each row, and broadcasts it. Groups: x = tiles of columns, so that neighbours in time read the same rows and write lines
+// of memory whole; y and z = tiles of rows.
 
 const LANES: u32 = 8u;
 const KERNEL_TIME: u32 = 3u;
@@ -13,7 +14,6 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-
 
 struct Size {
     batch: u32,
@@ -66,152 +66,39 @@ fn neighbour(row: u32, rows: u32, time: i32, mel: i32) -> u32 {
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
-// Eight steps: results[r] += left[r] of lane s * right[s], for s = 0 .. 7. Written out, since a lane to broadcast from is a
-// constant and since loops over the accumulators would keep them in memory.
+// Eight steps: results[r] += left[r] of lane s * right[s], for s = 0 .. 7.
 fn multiply(results: ptr<function, array<vec4<f32>, 16>>, left: ptr<function, array<f32, 16>>, right: ptr<function, array<vec4<f32>, 8>>) {
-    let w0 = (*right)[0];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 0u)), w0, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 0u)), w0, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 0u)), w0, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 0u)), w0, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 0u)), w0, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 0u)), w0, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 0u)), w0, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 0u)), w0, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 0u)), w0, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 0u)), w0, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 0u)), w0, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 0u)), w0, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 0u)), w0, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 0u)), w0, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 0u)), w0, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 0u)), w0, (*results)[15]);
-    let w1 = (*right)[1];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 1u)), w1, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 1u)), w1, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 1u)), w1, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 1u)), w1, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 1u)), w1, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 1u)), w1, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 1u)), w1, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 1u)), w1, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 1u)), w1, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 1u)), w1, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 1u)), w1, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 1u)), w1, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 1u)), w1, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 1u)), w1, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 1u)), w1, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 1u)), w1, (*results)[15]);
-    let w2 = (*right)[2];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 2u)), w2, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 2u)), w2, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 2u)), w2, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 2u)), w2, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 2u)), w2, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 2u)), w2, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 2u)), w2, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 2u)), w2, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 2u)), w2, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 2u)), w2, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 2u)), w2, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 2u)), w2, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 2u)), w2, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 2u)), w2, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 2u)), w2, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 2u)), w2, (*results)[15]);
-    let w3 = (*right)[3];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 3u)), w3, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 3u)), w3, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 3u)), w3, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 3u)), w3, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 3u)), w3, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 3u)), w3, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 3u)), w3, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 3u)), w3, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 3u)), w3, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 3u)), w3, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 3u)), w3, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 3u)), w3, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 3u)), w3, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 3u)), w3, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 3u)), w3, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 3u)), w3, (*results)[15]);
-    let w4 = (*right)[4];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 4u)), w4, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 4u)), w4, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 4u)), w4, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 4u)), w4, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 4u)), w4, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 4u)), w4, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 4u)), w4, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 4u)), w4, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 4u)), w4, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 4u)), w4, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 4u)), w4, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 4u)), w4, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 4u)), w4, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 4u)), w4, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 4u)), w4, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 4u)), w4, (*results)[15]);
-    let w5 = (*right)[5];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 5u)), w5, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 5u)), w5, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 5u)), w5, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 5u)), w5, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 5u)), w5, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 5u)), w5, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 5u)), w5, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 5u)), w5, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 5u)), w5, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 5u)), w5, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 5u)), w5, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 5u)), w5, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 5u)), w5, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 5u)), w5, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 5u)), w5, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 5u)), w5, (*results)[15]);
-    let w6 = (*right)[6];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 6u)), w6, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 6u)), w6, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 6u)), w6, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 6u)), w6, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 6u)), w6, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 6u)), w6, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 6u)), w6, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 6u)), w6, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 6u)), w6, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 6u)), w6, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 6u)), w6, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 6u)), w6, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 6u)), w6, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 6u)), w6, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 6u)), w6, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 6u)), w6, (*results)[15]);
-    let w7 = (*right)[7];
-    (*results)[0] = fma(vec4<f32>(subgroupBroadcast((*left)[0], 7u)), w7, (*results)[0]);
-    (*results)[1] = fma(vec4<f32>(subgroupBroadcast((*left)[1], 7u)), w7, (*results)[1]);
-    (*results)[2] = fma(vec4<f32>(subgroupBroadcast((*left)[2], 7u)), w7, (*results)[2]);
-    (*results)[3] = fma(vec4<f32>(subgroupBroadcast((*left)[3], 7u)), w7, (*results)[3]);
-    (*results)[4] = fma(vec4<f32>(subgroupBroadcast((*left)[4], 7u)), w7, (*results)[4]);
-    (*results)[5] = fma(vec4<f32>(subgroupBroadcast((*left)[5], 7u)), w7, (*results)[5]);
-    (*results)[6] = fma(vec4<f32>(subgroupBroadcast((*left)[6], 7u)), w7, (*results)[6]);
-    (*results)[7] = fma(vec4<f32>(subgroupBroadcast((*left)[7], 7u)), w7, (*results)[7]);
-    (*results)[8] = fma(vec4<f32>(subgroupBroadcast((*left)[8], 7u)), w7, (*results)[8]);
-    (*results)[9] = fma(vec4<f32>(subgroupBroadcast((*left)[9], 7u)), w7, (*results)[9]);
-    (*results)[10] = fma(vec4<f32>(subgroupBroadcast((*left)[10], 7u)), w7, (*results)[10]);
-    (*results)[11] = fma(vec4<f32>(subgroupBroadcast((*left)[11], 7u)), w7, (*results)[11]);
-    (*results)[12] = fma(vec4<f32>(subgroupBroadcast((*left)[12], 7u)), w7, (*results)[12]);
-    (*results)[13] = fma(vec4<f32>(subgroupBroadcast((*left)[13], 7u)), w7, (*results)[13]);
-    (*results)[14] = fma(vec4<f32>(subgroupBroadcast((*left)[14], 7u)), w7, (*results)[14]);
-    (*results)[15] = fma(vec4<f32>(subgroupBroadcast((*left)[15], 7u)), w7, (*results)[15]);
+    multiply_four(results, 0u, vec4<f32>((*left)[0], (*left)[1], (*left)[2], (*left)[3]), right);
+    multiply_four(results, 4u, vec4<f32>((*left)[4], (*left)[5], (*left)[6], (*left)[7]), right);
+    multiply_four(results, 8u, vec4<f32>((*left)[8], (*left)[9], (*left)[10], (*left)[11]), right);
+    multiply_four(results, 12u, vec4<f32>((*left)[12], (*left)[13], (*left)[14], (*left)[15]), right);
+}
+
+// Four rows from `first` on, so that their results stay in registers. Written out, since a lane to broadcast from is a
+// constant.
+fn multiply_four(results: ptr<function, array<vec4<f32>, 16>>, first: u32, left: vec4<f32>, right: ptr<function, array<vec4<f32>, 8>>) {
+    add(results, first, subgroupBroadcast(left, 0u), (*right)[0]);
+    add(results, first, subgroupBroadcast(left, 1u), (*right)[1]);
+    add(results, first, subgroupBroadcast(left, 2u), (*right)[2]);
+    add(results, first, subgroupBroadcast(left, 3u), (*right)[3]);
+    add(results, first, subgroupBroadcast(left, 4u), (*right)[4]);
+    add(results, first, subgroupBroadcast(left, 5u), (*right)[5]);
+    add(results, first, subgroupBroadcast(left, 6u), (*right)[6]);
+    add(results, first, subgroupBroadcast(left, 7u), (*right)[7]);
+}
+
+fn add(results: ptr<function, array<vec4<f32>, 16>>, first: u32, left: vec4<f32>, right: vec4<f32>) {
+    (*results)[first] = fma(left.xxxx, right, (*results)[first]);
+    (*results)[first + 1u] = fma(left.yyyy, right, (*results)[first + 1u]);
+    (*results)[first + 2u] = fma(left.zzzz, right, (*results)[first + 2u]);
+    (*results)[first + 3u] = fma(left.wwww, right, (*results)[first + 3u]);
 }
 
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
-    let first_row = (group.y * groups.x + group.x) * ROWS;
-    let column = group.z * 4u * LANES + lane;
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    let column = group.x * 4u * LANES + lane;
     var results: array<vec4<f32>, 16>;
     var places: array<u32, 16>;
     var left: array<f32, 16>;
@@ -254,8 +141,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @compute @workgroup_size(LANES)
 fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
-    let first_row = (group.y * groups.x + group.x) * ROWS;
-    let column = group.z * 4u * LANES + lane;
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    let column = group.x * 4u * LANES + lane;
     var results: array<vec4<f32>, 16>;
     var places: array<u32, 16>;
     var left: array<f32, 16>;
@@ -298,15 +185,15 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     }
 }
 
-// partial_sums[split, (tap, input), output]; groups: x = tiles of 16 inputs of each tap, y = splits, z = tiles of outputs.
+// partial_sums[split, (tap, input), output]; groups: x = tiles of outputs, y = tiles of 16 inputs of each tap, z = splits.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
     let tiles = (INPUTS + 15u) / 16u;
-    let tap = group.x / tiles;
-    let first_input = (group.x % tiles) * 16u;
-    let column = group.z * 4u * LANES + lane;
-    let begin = group.y * size.split_rows;
+    let tap = group.y / tiles;
+    let first_input = (group.y % tiles) * 16u;
+    let column = group.x * 4u * LANES + lane;
+    let begin = group.z * size.split_rows;
     let end = min(rows, begin + size.split_rows);
     var results: array<vec4<f32>, 16>;
     var left: array<f32, 16>;
@@ -328,7 +215,7 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
         for (var g = 0u; g < 4u; g += 1u) {
             let o = column + g * LANES;
             if (first_input + r < INPUTS && o < OUTPUTS) {
-                partial_sums[((size.first_split + group.y) * KERNEL_TIME * KERNEL_MEL * INPUTS + tap * INPUTS + first_input + r) * OUTPUTS + o] = results[r][g];
+                partial_sums[((size.first_split + group.z) * KERNEL_TIME * KERNEL_MEL * INPUTS + tap * INPUTS + first_input + r) * OUTPUTS + o] = results[r][g];
             }
         }
     }

@@ -133,7 +133,6 @@ impl Convolution {
         let flags = [u32::from(*first_input > 0), u32::from(adds_dx)];
         let shared = constants.len();
         constants.extend(variant.lanes().map(|lanes| ("LANES", lanes.into())));
-        let plain = &constants[..shared];
         // Without a fold the two are bound but never read.
         let (scale, shift) = fold.unwrap_or((&bias.value, &bias.value));
         let mut layer = Self {
@@ -148,28 +147,34 @@ impl Convolution {
             backward_bias: Vec::new(),
             reduce_bias: if *first_input == 0 { Some(reduce(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
         };
-        let prepare = |entry: &str, tensors: &[(&str, &Tensor)]| variant.shader().dispatch(gpu, entry, &constants, tensors);
+        let prepare = |variant: ConvolutionVariant, entry: &str, tensors: &[(&str, &Tensor)]| {
+            let constants = if variant.lanes().is_some() { &constants } else { &constants[..shared] };
+            variant.shader().dispatch(gpu, entry, constants, tensors)
+        };
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
             layer.forward.push(prepare(
+                variant,
                 "forward",
                 &[&inputs[..], &[("weight", &weight.value), ("bias", &bias.value), ("y", &y)]].concat(),
             )?);
-            layer
-                .backward_weight
-                .push(prepare("backward_weight", &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat())?);
+            layer.backward_weight.push(prepare(
+                variant,
+                "backward_weight",
+                &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat(),
+            )?);
             if let Some((dx, _)) = dx {
                 let dx = dx.slice(&samples);
-                layer.backward_input.push(prepare("backward_input", &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)])?);
+                layer.backward_input.push(prepare(
+                    variant,
+                    "backward_input",
+                    &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)],
+                )?);
             }
             if *first_input == 0 {
-                layer.backward_bias.push(ConvolutionVariant::PLAIN.shader().dispatch(
-                    gpu,
-                    "backward_bias",
-                    plain,
-                    &[("dy", &dy), ("partial_sums", scratch)],
-                )?);
+                let kernel = prepare(variant.of_bias(), "backward_bias", &[("dy", &dy), ("partial_sums", scratch)])?;
+                layer.backward_bias.push(kernel);
             }
         }
         Ok(layer)
@@ -179,7 +184,7 @@ impl Convolution {
     pub fn forward(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let grid = self.tiles(rows, self.shape.outputs);
+            let grid = self.variant.grid(rows, self.shape.outputs);
             pass.run(&self.forward[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
         }
     }
@@ -188,7 +193,7 @@ impl Convolution {
     pub fn backward_input(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         for (slice, samples) in self.slices.active(batch).filter(|_| !self.backward_input.is_empty()) {
             let rows = self.rows(samples, frames);
-            let grid = self.tiles(rows, self.shape.inputs);
+            let grid = self.variant.grid(rows, self.shape.inputs);
             pass.run(&self.backward_input[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
         }
     }
@@ -204,10 +209,8 @@ impl Convolution {
     pub fn backward_weight(&self, pass: &mut Pass<'_>, batch: usize, frames: usize, later: usize) {
         let ConvolutionShape { outputs, .. } = self.shape;
         let weight_rows = self.shape.weight_rows();
-        let columns = outputs.div_ceil(self.variant.tile()[1]);
         let splits = self.each_split(batch, frames, |slice, splits, mut immediates, rows| {
-            let grid =
-                Grid([self.variant.weight_tiles(self.shape.kernel, self.shape.inputs) as u32, splits as u32, columns as u32]);
+            let grid = self.variant.weight_grid(self.shape, splits);
             let [stride, first] = [8, 9];
             immediates[first] += later as u32 * immediates[stride];
             pass.run(&self.backward_weight[slice], grid, &immediates, self.work(rows));
@@ -221,7 +224,7 @@ impl Convolution {
         let outputs = self.shape.outputs;
         let Some(reduce_bias) = &self.reduce_bias else { return };
         let splits = self.each_split(batch, frames, |slice, splits, immediates, rows| {
-            let grid = Grid([outputs.div_ceil(64) as u32, splits as u32, 1]);
+            let grid = Grid([outputs.div_ceil(self.variant.bias_tile()) as u32, splits as u32, 1]);
             pass.run(&self.backward_bias[slice], grid, &immediates, rows * outputs);
         });
         pass.run(reduce_bias, Grid::threads(outputs, 64), &[splits as u32], outputs * splits);
@@ -251,11 +254,6 @@ impl Convolution {
 
     fn work(&self, rows: usize) -> usize {
         2 * rows * self.shape.weight_rows() * self.shape.outputs
-    }
-
-    fn tiles(&self, rows: usize, columns: usize) -> Grid {
-        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(self.variant.tile()[0]));
-        Grid([x, y, columns.div_ceil(self.variant.tile()[1]) as u32])
     }
 }
 

@@ -1,6 +1,7 @@
 //! The shaders of the convolution family, and which of them an adapter gets.
 
-use crate::gpu::{Gpu, Shader};
+use super::ConvolutionShape;
+use crate::gpu::{Gpu, Grid, Shader};
 
 /// Which shader of the family runs, with the tiles that its workgroups own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,20 +61,34 @@ impl ConvolutionVariant {
         self.shader
     }
 
-    pub(super) fn tile(&self) -> [usize; 2] {
-        self.tile
-    }
-
     pub(super) fn lanes(&self) -> Option<usize> {
         self.lanes
     }
 
-    /// Workgroups along the (tap, input) rows of the weight gradient.
-    pub(super) fn weight_tiles(&self, kernel: [usize; 2], inputs: usize) -> usize {
-        let taps = kernel[0] * kernel[1];
+    /// The variant whose kernel sums up the gradient of the bias.
+    pub(super) fn of_bias(self) -> Self {
+        if self.fours { self } else { Self::PLAIN }
+    }
+
+    /// Outputs of a workgroup of that kernel.
+    pub(super) fn bias_tile(&self) -> usize {
+        self.of_bias().lanes.map_or(64, |lanes| 32 * lanes)
+    }
+
+    /// Workgroups of a product of `rows` x `columns`.
+    pub(super) fn grid(&self, rows: usize, columns: usize) -> Grid {
+        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(self.tile[0]));
+        let columns = columns.div_ceil(self.tile[1]) as u32;
+        Grid(if self.lanes.is_some() { [columns, x, y] } else { [x, y, columns] })
+    }
+
+    /// Workgroups of the weight gradient.
+    pub(super) fn weight_grid(&self, shape: ConvolutionShape, splits: usize) -> Grid {
+        let taps = shape.kernel[0] * shape.kernel[1];
+        let [columns, splits] = [shape.outputs.div_ceil(self.tile[1]), splits].map(|count| count as u32);
         match self.lanes {
-            Some(_) => taps * inputs.div_ceil(self.weight_rows),
-            None => (taps * inputs).div_ceil(self.weight_rows),
+            Some(_) => Grid([columns, (taps * shape.inputs.div_ceil(self.weight_rows)) as u32, splits]),
+            None => Grid([(taps * shape.inputs).div_ceil(self.weight_rows) as u32, splits, columns]),
         }
     }
 }
