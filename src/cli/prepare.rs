@@ -3,7 +3,7 @@
 use super::Global;
 use super::reading::{NamingArgs, ReadingArgs};
 use super::settings::FeatureArgs;
-use crate::dataset::Split;
+use crate::dataset::{Draw, NearDuplicateRow, Protocol, Split};
 use crate::report::table::{Column, Table};
 use clap::Args;
 use std::path::PathBuf;
@@ -32,6 +32,7 @@ struct Prepared {
     classes: Vec<ClassCount>,
     bad_files: Vec<Bad>,
     duplicates: Vec<Vec<PathBuf>>,
+    near_duplicates: Vec<NearDuplicateRow>,
     warnings: Vec<String>,
 }
 
@@ -55,7 +56,8 @@ pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCod
     config.train.seed = global.seed.unwrap_or(config.train.seed);
     args.naming.apply(&mut config.data);
     config.validate()?;
-    let data = args.reading.load(&args.data, &config)?;
+    let collection = args.reading.collect(&args.data, &config)?;
+    let data = collection.dataset(Protocol::Grouped, Draw::single(config.train.seed))?;
     let counts = Split::ALL.map(|split| data.class_counts(split));
     let class = |(i, class): (usize, &String)| ClassCount {
         class: class.clone(),
@@ -69,6 +71,7 @@ pub(super) fn run(global: &Global, args: &PrepareArgs) -> anyhow::Result<ExitCod
         classes: data.classes.iter().enumerate().map(class).collect(),
         bad_files: data.bad.iter().map(|bad| Bad { path: bad.path.clone(), reason: bad.reason.clone() }).collect(),
         duplicates: data.duplicates.iter().map(|group| group.iter().map(|&i| data.samples[i].path.clone()).collect()).collect(),
+        near_duplicates: collection.near_duplicate_rows(&collection.near_duplicates(), &data),
         warnings: data.warnings.clone(),
     };
     if global.json {
@@ -92,6 +95,13 @@ fn print(prepared: &Prepared) {
     for group in &prepared.duplicates {
         let names: Vec<_> = group.iter().map(|path| path.display().to_string()).collect();
         super::say(format_args!("equal content: {}", names.join(", ")));
+    }
+    for pair in &prepared.near_duplicates {
+        let NearDuplicateRow { first, second, distance, first_part, second_part, .. } = pair;
+        let sides = if pair.separated { "ON TWO SIDES OF THE SPLIT: " } else { "" };
+        super::say(format_args!(
+            "nearly the same recording: {sides}{first} ({first_part}), {second} ({second_part}), distance {distance:.3}"
+        ));
     }
     for warning in &prepared.warnings {
         super::say(format_args!("note: {warning}"));

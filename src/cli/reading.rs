@@ -2,7 +2,7 @@
 
 use super::progress::Counting;
 use crate::config::{Config, DataConfig, NameSource};
-use crate::dataset::{self, CachePolicy, Dataset, DatasetError, LoadOptions};
+use crate::dataset::{self, CachePolicy, Collection, Dataset, DatasetError, LoadOptions};
 use crate::report::words;
 use clap::Args;
 use std::path::Path;
@@ -53,6 +53,12 @@ impl ReadingArgs {
     pub fn load(&self, source: &Path, config: &Config) -> Result<Dataset, DatasetError> {
         let counting = Counting::new("decoding");
         dataset::load(source, &self.options(config), &|done, total| counting.set(done, total))
+    }
+
+    /// The same before it is parted.
+    pub fn collect(&self, source: &Path, config: &Config) -> Result<Collection, DatasetError> {
+        let counting = Counting::new("decoding");
+        dataset::collect(source, &self.options(config), &|done, total| counting.set(done, total))
     }
 
     /// What `config` says of reading.

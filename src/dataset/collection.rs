@@ -39,6 +39,8 @@ pub struct Collection {
     pub n_mels: usize,
     /// Frames of a training crop and of a segment: no clip is shorter.
     pub frames: usize,
+    /// Seconds from one frame to the next.
+    pub frame_seconds: f64,
     /// The usable files, sorted by path.
     pub recordings: Vec<Recording>,
     /// The others.

@@ -105,6 +105,7 @@ pub(super) fn assemble(mut listing: Listing, options: &LoadOptions, progress: Pr
         source,
         n_mels: options.features.n_mels,
         frames: options.frames,
+        frame_seconds: options.features.hop_length as f64 / f64::from(options.features.sample_rate),
         bad,
         duplicates: groups.duplicates,
         warnings,

@@ -10,6 +10,7 @@
 //! - No group, and no content, lies in two parts of a split that [`Protocol::Grouped`] made; a given split that separates
 //!   equal content is an error. Protocols that separate groups are named so, and say what they separate.
 //! - Segments of one clip are in one part, but for [`Protocol::LeakySegments`].
+//! - The same recording in more than one file ([`Collection::near_duplicates`]) is named, never merged or dropped.
 //! - A file that cannot be used is never dropped silently: it is in [`Dataset::bad`] with its reason.
 
 mod augment;
@@ -18,14 +19,17 @@ mod builtin;
 mod cache;
 mod clip;
 mod collection;
+mod correlation;
 mod error;
 mod extract;
 mod files;
+mod fingerprint;
 mod folds;
 mod groups;
 mod gtzan;
 mod load;
 mod manifest;
+mod near_duplicates;
 mod protocol;
 mod records;
 mod scan;
@@ -43,8 +47,9 @@ pub use collection::{Collection, Recording};
 pub use error::DatasetError;
 pub use files::{FileClip, Files, audio_files, load_bytes, load_files};
 pub use load::{LoadOptions, Progress, collect, load};
+pub use near_duplicates::{NearDuplicate, NearDuplicateRow, near_duplicate_warning};
 pub use protocol::{Draw, Protocol};
-pub use records::{KeptSplits, write_bad_files_csv, write_splits_csv};
+pub use records::{KeptSplits, write_bad_files_csv, write_near_duplicates_csv, write_splits_csv};
 pub use statistics::MelStatistics;
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
-//! The data's part of a run directory, schema 1: `splits.csv` and `bad_files.csv`.
+//! The data's part of a run directory, schema 1: `splits.csv`, `bad_files.csv` and `near_duplicates.csv`.
 
 use super::source::portable;
-use super::{Dataset, DatasetError, Sample, Split};
+use super::{Dataset, DatasetError, NearDuplicateRow, Sample, Split};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -17,6 +17,36 @@ pub fn write_splits_csv(path: &Path, data: &Dataset) -> Result<(), DatasetError>
 /// Writes `path,reason`, a row per file that could not be used.
 pub fn write_bad_files_csv(path: &Path, data: &Dataset) -> Result<(), DatasetError> {
     write(path, &["path", "reason"], data.bad.iter().map(|file| vec![portable(&file.path), file.reason.clone()]))
+}
+
+/// Writes `first,second,distance,shift_seconds,shared_seconds,same_group,first_part,second_part,separated`, a row per
+/// pair.
+pub fn write_near_duplicates_csv(path: &Path, rows: &[NearDuplicateRow]) -> Result<(), DatasetError> {
+    let header = [
+        "first",
+        "second",
+        "distance",
+        "shift_seconds",
+        "shared_seconds",
+        "same_group",
+        "first_part",
+        "second_part",
+        "separated",
+    ];
+    let row = |row: &NearDuplicateRow| {
+        vec![
+            row.first.clone(),
+            row.second.clone(),
+            format!("{:.4}", row.distance),
+            format!("{:.2}", row.shift_seconds),
+            format!("{:.2}", row.shared_seconds),
+            row.same_group.to_string(),
+            row.first_part.clone(),
+            row.second_part.clone(),
+            row.separated.to_string(),
+        ]
+    };
+    write(path, &header, rows.iter().map(row))
 }
 
 fn write(path: &Path, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<(), DatasetError> {

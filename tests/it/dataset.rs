@@ -10,6 +10,7 @@ mod folders;
 mod gtzan;
 mod lengths;
 mod manifests;
+mod near_duplicates;
 mod protocols;
 mod records;
 mod splits;

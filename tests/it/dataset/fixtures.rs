@@ -50,14 +50,18 @@ pub fn noise(name: &str, seconds: f64) -> Vec<i16> {
 }
 
 pub fn wav_bytes(samples: &[i16]) -> Vec<u8> {
+    wav_bytes_at(RATE, samples)
+}
+
+pub fn wav_bytes_at(rate: u32, samples: &[i16]) -> Vec<u8> {
     let size = 2 * samples.len() as u32;
     let mut bytes = Vec::from(*b"RIFF");
     bytes.extend((36 + size).to_le_bytes());
     bytes.extend(b"WAVEfmt ");
     bytes.extend(16u32.to_le_bytes());
     bytes.extend([1, 0, 1, 0]);
-    bytes.extend(RATE.to_le_bytes());
-    bytes.extend((2 * RATE).to_le_bytes());
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend((2 * rate).to_le_bytes());
     bytes.extend([2, 0, 16, 0]);
     bytes.extend(b"data");
     bytes.extend(size.to_le_bytes());
