@@ -90,8 +90,11 @@ mod tests {
         let mut gradient = [0.0; 12];
         objective(&rows, &labels, 3, 2.5, &weights, &mut gradient);
         for (i, gradient) in gradient.into_iter().enumerate() {
-            let moved =
-                |by: f64| at(&weights.iter().enumerate().map(|(j, w)| if i == j { w + by } else { *w }).collect::<Vec<_>>());
+            let moved = |by: f64| {
+                let mut weights = weights.clone();
+                weights[i] += by;
+                at(&weights)
+            };
             let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((gradient - difference).abs() < 1e-7, "{i}: {gradient} is not {difference}");
         }
