@@ -4,6 +4,7 @@ use super::Global;
 use super::progress::Counting;
 use super::reading::{ReadingArgs, tell_bad_files};
 use super::train::train;
+pub(super) use crate::config::BUILT_IN;
 use crate::config::{Config, ModelName};
 use crate::dataset::{self, Dataset, DatasetError};
 use crate::report::table::{Column, Table};
@@ -30,8 +31,6 @@ pub struct DemoArgs {
     reading: ReadingArgs,
 }
 
-/// What a run's configuration calls the built-in music.
-pub(super) const BUILT_IN: &str = "(built in)";
 /// Frames of a built-in clip: 6 s.
 const CLIP_FRAMES: usize = 130;
 

@@ -6,6 +6,7 @@ use crate::dataset::DatasetError;
 use crate::gpu::GpuError;
 use crate::models::{BuildError, ModelError};
 use crate::report::WriteError;
+use crate::report::record::RecordError;
 use crate::train::TrainError;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::predictions::PredictionsError;
@@ -50,6 +51,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         .or_else(|| error.downcast_ref().map(checkpoint))
         .or_else(|| error.downcast_ref().map(predictions))
         .or_else(|| error.downcast_ref().map(run_directory))
+        .or_else(|| error.downcast_ref().map(record))
         .or_else(|| {
             error.downcast_ref::<std::io::Error>().filter(|e| e.get_ref().is_some_and(|e| e.is::<WriteError>())).map(|_| 7)
         })
@@ -144,6 +146,13 @@ fn predictions(error: &PredictionsError) -> u8 {
         PredictionsError::Empty { .. } => 3,
         PredictionsError::NotProbabilities { .. } => 6,
         PredictionsError::Write { .. } => 7,
+    }
+}
+
+fn record(error: &RecordError) -> u8 {
+    match error {
+        RecordError::Run(error) => run_directory(error),
+        RecordError::Damaged { .. } => 3,
     }
 }
 

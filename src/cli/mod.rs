@@ -11,6 +11,7 @@ mod predict;
 mod prepare;
 mod progress;
 mod reading;
+mod report;
 mod settings;
 mod train;
 mod verify;
@@ -87,6 +88,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// The most likely genres of files
     Predict(predict::PredictArgs),
+    /// Pictures and report.html of runs again, and one page over several runs
+    Report(report::ReportArgs),
     /// Predict the test clips of a published study again, on this adapter
     Verify(verify::VerifyArgs),
     /// Milliseconds per training step on this adapter
@@ -106,6 +109,7 @@ impl Cli {
             Command::Compare(args) => compare::run(global, args),
             Command::Evaluate(args) => evaluate::run(global, args),
             Command::Predict(args) => predict::run(global, args),
+            Command::Report(args) => report::run(global, args),
             Command::Verify(args) => verify::run(global, args),
             Command::Bench(args) => bench::run(global, args),
         }

@@ -8,11 +8,13 @@ use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
 use crate::report::{
-    fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, pictures::Pictures, tensorboard::TensorBoard, terminal::Terminal,
+    fan_out::FanOut, jsonl::EventLog, metrics_csv::MetricsTable, page::PageAtEnd, record::RunRecord, tensorboard::TensorBoard,
+    terminal::Terminal, text_plot,
 };
 use crate::train::event::Summary;
 use crate::train::run_directory::RunDirectory;
 use clap::Args;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,8 +52,18 @@ pub(super) fn run(global: &Global, args: &TrainArgs) -> anyhow::Result<ExitCode>
     let summary = outcome?;
     if global.json {
         super::say(format_args!("{}", serde_json::to_string(&summary)?));
+    } else if std::io::stderr().is_terminal() {
+        draw_accuracy(&run);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The course of the accuracy, small, below what the run came to.
+fn draw_accuracy(run: &RunDirectory) {
+    let record = RunRecord::read(run.path()).ok();
+    if let Some(plot) = record.and_then(|record| text_plot::accuracy(&record.epochs, text_plot::Symbols::suited())) {
+        eprintln!("{plot}");
+    }
 }
 
 fn load_and_train(gpu: &Gpu, config: &mut Config, args: &TrainArgs, run: &RunDirectory) -> anyhow::Result<Summary> {
@@ -67,12 +79,11 @@ fn load_and_train(gpu: &Gpu, config: &mut Config, args: &TrainArgs, run: &RunDir
 pub(super) fn train(gpu: &Gpu, config: &Config, data: &Dataset, run: &RunDirectory) -> anyhow::Result<Summary> {
     run.write_config(config)?;
     run.write_environment(serde_json::to_value(gpu.summary())?)?;
-    let data_name = config.data.path.file_name().map_or("the built-in set".into(), |name| name.to_string_lossy());
     let mut observer = FanOut::new()
         .with(EventLog::open(&run.file("events.jsonl"))?)
         .with(MetricsTable::open(&run.file("metrics.csv"))?)
         .with(TensorBoard::create(&run.file("tensorboard"))?)
-        .with(Pictures::new(run, &data_name))
+        .with(PageAtEnd::new(run))
         .with(Terminal::stderr());
     Ok(crate::train::train(gpu, config, data, run, &mut observer)?)
 }

@@ -24,6 +24,9 @@ use std::path::{Path, PathBuf};
 /// The version of `config.toml` and of the run directory around it.
 pub const SCHEMA: u32 = 1;
 
+/// The path that stands for the music that the program brings along.
+pub const BUILT_IN: &str = "(built in)";
+
 /// Where the samples come from and how they are parted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -59,6 +62,14 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
+    /// What the data are called: the name of their folder or manifest.
+    pub fn name(&self) -> String {
+        if self.path == Path::new(BUILT_IN) {
+            return "the built-in set".into();
+        }
+        self.path.file_name().map_or("unnamed data".into(), |name| name.to_string_lossy().into_owned())
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         for (name, value) in [("data.valid_fraction", self.valid_fraction), ("data.test_fraction", self.test_fraction)] {
             if !(0.0..1.0).contains(&value) {

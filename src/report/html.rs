@@ -1,6 +1,7 @@
 //! `report.html`: one page with everything in it. It needs no network and no script, fits a phone, and prints.
 
 use super::plot::svg::escaped;
+use super::table::{Column, Table};
 use serde::{Deserialize, Serialize};
 
 /// What the page says, from top to bottom; what is empty is left out.
@@ -101,6 +102,17 @@ impl Report {
 }
 
 impl HtmlTable {
+    /// The same for a terminal, without its note.
+    pub fn text(&self) -> Table {
+        let column = |(i, heading)| if i == 0 { Column::Left(heading) } else { Column::Right(heading) };
+        let headings = self.columns.iter().map(String::as_str);
+        let mut table = Table::new(&headings.enumerate().map(column).collect::<Vec<_>>());
+        self.rows.iter().for_each(|row| {
+            table.row(row);
+        });
+        table
+    }
+
     fn html(&self) -> String {
         let row = |tag: &str, cells: &[String]| {
             let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();

@@ -1,6 +1,6 @@
 //! What becomes of a run's [`Event`](crate::train::event::Event)s: a progress bar or plain lines, `events.jsonl`,
-//! `metrics.csv`, TensorBoard's files,
-//! pictures. Each is an [`Observer`](crate::train::event::Observer); [`fan_out::FanOut`] is several as one.
+//! `metrics.csv`, TensorBoard's files. Each is an [`Observer`](crate::train::event::Observer); [`fan_out::FanOut`] is several as one.
+//! When a run is over, [`page`] makes its pictures and its `report.html` from what lies in its directory ([`record`]).
 
 pub mod bar;
 pub mod fan_out;
@@ -8,8 +8,10 @@ pub mod html;
 pub mod jsonl;
 pub mod lines;
 pub mod metrics_csv;
+pub mod page;
 pub mod pictures;
 pub mod plot;
+pub mod record;
 pub mod table;
 pub mod tensorboard;
 pub mod terminal;

@@ -1,6 +1,7 @@
 //! A curve in the terminal: columns of block characters, or of `#` where those cannot be shown.
 
 use super::words;
+use crate::train::event::EpochMetrics;
 
 /// What columns are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,17 @@ pub fn text_plot(shares: &[f64], width: usize, height: usize, symbols: Symbols) 
         _ => format!("{:6}{first}{:between$}{last} epochs", "", ""),
     });
     lines.join("\n")
+}
+
+/// How a run's accuracy came about, under its heading: in validation, or in training where there is no validation part.
+/// None where there is no course to see.
+pub fn accuracy(epochs: &[EpochMetrics], symbols: Symbols) -> Option<String> {
+    let validated: Option<Vec<f64>> = epochs.iter().map(|epoch| epoch.val_accuracy).collect();
+    let (part, shares) = match validated {
+        Some(shares) => ("validation", shares),
+        None => ("training", epochs.iter().map(|epoch| epoch.train_accuracy).collect()),
+    };
+    (epochs.len() > 1).then(|| format!("{part} accuracy\n{}", text_plot(&shares, 60, 5, symbols)))
 }
 
 fn percent(share: f64) -> String {

@@ -34,6 +34,25 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(number))
 }
 
+/// What to say of so few test groups that they tell little of other music; none from 30 on. `noun` is in the singular.
+pub fn too_few_groups(groups: usize, noun: &str) -> Option<String> {
+    (groups < FEWEST_GROUPS).then(|| format!("{} in the test part: too few to tell", count(groups, noun)))
+}
+
+/// `a, b and c`.
+pub fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => name.clone(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    }
+}
+
+/// `6.2 points` for 0.062.
+pub fn points(share: f64) -> String {
+    format!("{:.1} points", 100.0 * share)
+}
+
 /// A time that was measured: `0.84 s`, `11.8 s`, `612 s`.
 pub fn seconds(seconds: f64) -> String {
     let decimals = match seconds {

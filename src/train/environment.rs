@@ -1,9 +1,9 @@
 //! Where and when a run was made: `environment.json`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The contents of `environment.json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// The version of this program.
     pub melgrad: String,

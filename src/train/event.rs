@@ -1,6 +1,6 @@
 //! What a training run tells whoever listens. The front end decides what becomes of it: a progress bar, a line, a file.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Something that happened, in order. Serialised, each is one line of `events.jsonl`.
@@ -30,7 +30,7 @@ pub enum Event {
 }
 
 /// What a run starts with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {
     /// The run directory.
     pub run: PathBuf,
@@ -70,7 +70,7 @@ pub struct Step {
 }
 
 /// One row of `metrics.csv`: its columns are these fields in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// From 1.
     pub epoch: usize,
@@ -91,7 +91,7 @@ pub struct EpochMetrics {
 }
 
 /// The final JSON of `train`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The run directory.
     pub run: PathBuf,

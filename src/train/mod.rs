@@ -1,6 +1,7 @@
 //! Training and evaluation: where data and networks meet, through batches.
 
 pub mod baseline;
+pub mod calibration;
 pub mod checkpoint;
 mod class_weights;
 mod conclude;

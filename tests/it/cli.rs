@@ -16,7 +16,7 @@ impl Sandbox {
         self.0.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 
@@ -29,7 +29,7 @@ impl Sandbox {
     }
 
     /// Runs what must succeed; standard output.
-    fn good(&self, args: &[&str]) -> String {
+    pub fn good(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -46,7 +46,12 @@ impl Sandbox {
 
     /// Two classes of short tones, `clips` each, in folders.
     fn tones(&self, name: &str, clips: usize) -> String {
-        for (class, hertz) in [("low", 220.0), ("high", 1760.0)] {
+        self.named_tones(name, ["low", "high"], clips)
+    }
+
+    /// The same of other names.
+    pub fn named_tones(&self, name: &str, classes: [&str; 2], clips: usize) -> String {
+        for (class, hertz) in classes.into_iter().zip([220.0, 1760.0]) {
             for clip in 0..clips {
                 let path = self.path(name).join(class).join(format!("{class}.{clip:02}.wav"));
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -78,7 +83,7 @@ fn tone(path: &Path, hertz: f64, seconds: f64) {
     std::fs::write(path, bytes).unwrap();
 }
 
-const SMALL: [&str; 12] =
+pub const SMALL: [&str; 12] =
     ["--model", "indrnn", "--frames", "16", "--hidden", "16", "--layers", "1", "--epochs", "3", "--learning-rate", "0.01"];
 
 #[test]
@@ -109,7 +114,15 @@ fn a_folder_of_music_becomes_a_network_that_names_music() {
     let header = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,learning_rate,epoch_seconds,gpu_seconds";
     assert_eq!(metrics.lines().next(), Some(header));
     assert_eq!(metrics.lines().count(), 4, "one row for each epoch");
-    for file in ["learning_curves.svg", "learning_curves.png", "confusion_matrix.svg", "confusion_matrix.png", "tensorboard"] {
+    for file in [
+        "learning_curves.svg",
+        "learning_curves.png",
+        "confusion_matrix.svg",
+        "confusion_matrix.png",
+        "tensorboard",
+        "report.html",
+        "mistakes.csv",
+    ] {
         assert!(sandbox.path("run").join(file).exists(), "{file}");
     }
     for file in ["config.toml", "environment.json", "events.jsonl", "splits.csv", "evaluation.json", "predictions.csv"] {

@@ -28,7 +28,7 @@ fn full() -> Report {
 }
 
 /// The page with its void elements closed, as XML would have it.
-fn as_xml(html: &str) -> String {
+pub fn as_xml(html: &str) -> String {
     let html = html.strip_prefix("<!DOCTYPE html>\n").unwrap();
     html.lines().map(|line| if line.starts_with("<meta ") { line.replace('>', "/>") } else { line.into() } + "\n").collect()
 }

@@ -27,6 +27,7 @@ mod reference_pytorch;
 mod reference_pytorch_training;
 mod reference_recurrent;
 mod report;
+mod report_page;
 mod run_directory;
 mod schedule;
 mod shaders;

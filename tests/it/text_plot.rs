@@ -1,6 +1,7 @@
 //! Curves in the terminal.
 
-use melgrad::report::text_plot::{Symbols, text_plot};
+use melgrad::report::text_plot::{Symbols, accuracy, text_plot};
+use melgrad::train::event::EpochMetrics;
 
 #[test]
 fn a_curve_of_shares_reads_like_this() {
@@ -40,4 +41,23 @@ fn blocks_need_a_locale_that_knows_them() {
         assert_eq!(Symbols::for_locale(locale, false), expected, "{locale:?}");
     }
     assert_eq!(Symbols::for_locale(None, true), Symbols::Blocks);
+}
+
+#[test]
+fn a_run_shows_its_validation_or_else_its_training_accuracy() {
+    let epoch = |epoch: usize, val_accuracy: Option<f64>| EpochMetrics {
+        epoch,
+        train_loss: 1.0,
+        train_accuracy: 1.0,
+        val_loss: val_accuracy,
+        val_accuracy,
+        learning_rate: 0.1,
+        epoch_seconds: 1.0,
+        gpu_seconds: None,
+    };
+    let validated = accuracy(&[epoch(1, Some(0.25)), epoch(2, Some(0.5))], Symbols::Ascii).unwrap();
+    assert!(validated.starts_with("validation accuracy\n  50%  #\n") && validated.lines().count() == 7, "{validated}");
+    let unvalidated = accuracy(&[epoch(1, None), epoch(2, None)], Symbols::Ascii).unwrap();
+    assert!(unvalidated.starts_with("training accuracy\n 100% ##\n"), "{unvalidated}");
+    assert_eq!(accuracy(&[epoch(1, Some(0.5))], Symbols::Ascii), None, "one epoch has no course");
 }

@@ -16,7 +16,6 @@
 //! Precision, recall and F1 of each class are in [`ConfusionMatrix`].
 
 mod bootstrap;
-mod calibration;
 mod holm;
 mod interval;
 mod mcnemar;
@@ -26,7 +25,6 @@ mod tally;
 mod words;
 
 pub use bootstrap::{Difference, REPLICATES, bootstrap_difference, bootstrap_interval, bootstrap_p};
-pub use calibration::{BINS, Calibration, ReliabilityBin, calibration};
 pub use holm::holm;
 pub use interval::{interval, wilson};
 pub use mcnemar::{FEWEST_DISCORDANT, McNemar, mcnemar};
@@ -35,6 +33,7 @@ pub use resampled_t::{ResampledT, resampled_t};
 pub use tally::{Draw, Tally};
 pub use words::{leader, sentences, too_few_groups};
 
+pub use crate::train::calibration::{BINS, Calibration, ReliabilityBin, calibration};
 use crate::train::metrics::ConfusionMatrix;
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,11 @@
 //! What a comparison comes to, in plain sentences.
 
 use super::{Comparison, Metric, Test};
-use crate::report::words::{FEWEST_GROUPS, count, percent};
+pub use crate::report::words::too_few_groups;
+use crate::report::words::{count, listed, percent};
 
 /// Corrected p-values below it count as a difference.
 const LEVEL: f64 = 0.05;
-
-/// What to say of so few test groups that they tell little of other music; none from 30 on. `noun` is in the singular.
-pub fn too_few_groups(groups: usize, noun: &str) -> Option<String> {
-    (groups < FEWEST_GROUPS).then(|| format!("{} in the test part: too few to tell", count(groups, noun)))
-}
 
 /// One sentence for each pair: who is ahead and by how much, or that nothing can be told.
 ///
@@ -114,14 +110,5 @@ fn p_value(p: f64) -> String {
         // Rounded down, so that nothing below 0.05 is written as 0.05.
         p if p < 0.1 => format!("= {:.3}", (p * 1000.0).floor() / 1000.0).trim_end_matches('0').to_owned(),
         p => format!("= {p:.2}"),
-    }
-}
-
-/// `a, b and c`.
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [name] => name.clone(),
-        [names @ .., last] => format!("{} and {last}", names.join(", ")),
     }
 }

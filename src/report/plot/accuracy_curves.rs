@@ -29,6 +29,7 @@ pub struct ModelCurves {
 }
 
 const HEIGHT: f64 = 260.0;
+const MOST_MARKS: usize = 40;
 
 impl Plot for AccuracyCurves {
     fn scene(&self) -> Scene {
@@ -48,9 +49,11 @@ impl Plot for AccuracyCurves {
                 self.lines(&panel, |mark| run.get(mark).copied().flatten()).into_iter().for_each(|line| scene.line(line, faint));
             }
         }
+        // Where there are many, marks would hide the lines.
+        let apart = self.marks.len().div_ceil(MOST_MARKS).max(1);
         for (i, model) in self.models.iter().enumerate() {
             for line in self.lines(&panel, |mark| model.mean(mark)) {
-                line.iter().for_each(|point| axes::mark(&mut scene, *point, i, 3.4));
+                line.iter().step_by(apart).for_each(|point| axes::mark(&mut scene, *point, i, 3.4));
                 scene.line(line, axes::series_stroke(palette::series(i), false));
             }
         }

@@ -1,6 +1,6 @@
 //! Whether probabilities mean what they say.
 
-use crate::train::metrics::{log_loss, most_likely};
+use super::metrics::{log_loss, most_likely};
 use serde::{Deserialize, Serialize};
 
 /// Bins of the reliability table, as in Guo et al. (2017).
