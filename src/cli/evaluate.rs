@@ -110,18 +110,8 @@ fn keep_split(run: &RunDirectory, data: &mut Dataset, own: bool) -> anyhow::Resu
 
 /// The network of a run with its weights loaded.
 pub(super) fn restore(gpu: &Gpu, run: &RunDirectory, config: &Config) -> anyhow::Result<Network> {
-    let dimensions = Dimensions {
-        // What is said of a clip does not depend on the batch, and the adapter may be a smaller one.
-        batch: config.train.batch_size.min(MOST_AT_ONCE),
-        frames: config.train.frames,
-        mels: config.features.n_mels,
-        classes: config.data.classes.len(),
-    };
     let (path, tensors) = read_model(run.path())?;
-    let network = Network::new(gpu, &config.model, dimensions)?;
-    let expected = weights::expected(network.parameters().declarations(), dimensions.mels, config.model.standardises_input());
-    weights::import(&network, &fit(&path, tensors, &expected)?);
-    Ok(network)
+    Ok(crate::train::restore(gpu, config, &path, tensors)?)
 }
 
 fn print(evaluation: &Evaluation) {
