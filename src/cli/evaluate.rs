@@ -8,19 +8,16 @@ use super::reading::{NamingArgs, ReadingArgs, tell_bad_files};
 use crate::config::Config;
 use crate::dataset::{self, Collection, Dataset, Draw, KeptSplits, LoadOptions, Protocol, Split};
 use crate::gpu::Gpu;
-use crate::models::{Dimensions, Network};
+use crate::models::Network;
 use crate::report::table::{Column, Table};
 use crate::report::words;
-use crate::train::checkpoint::{fit, read_model};
+use crate::train::checkpoint::read_model;
 use crate::train::predictions::Evaluation;
 use crate::train::run_directory::RunDirectory;
-use crate::train::{evaluate_part, predict_part, weights, write_evaluation};
+use crate::train::{evaluate_part, predict_part, write_evaluation};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Windows that are evaluated at once.
-const MOST_AT_ONCE: usize = 32;
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]

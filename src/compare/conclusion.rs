@@ -90,7 +90,8 @@ fn headline(classes: &[String], clips: &Clips, entry: &super::outcomes::EntryOut
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     let confusion_matrix = entry.confusion_matrix(clips);
-    let of_class = |(class, name): (usize, &String)| ClassEvaluation { name: name.clone(), metrics: confusion_matrix.class(class) };
+    let of_class =
+        |(class, name): (usize, &String)| ClassEvaluation { name: name.clone(), metrics: confusion_matrix.class(class) };
     let labels: Vec<u32> = entry.each(clips).map(|(label, _)| label).collect();
     let probabilities: Vec<f32> = entry.each(clips).flat_map(|(_, said)| said.probabilities.iter().copied()).collect();
     Headline {

@@ -72,7 +72,8 @@ pub fn by_all(study: &Study, outcomes: &Outcomes) -> Vec<String> {
     let networks = outcomes.entries.iter().filter(|entry| study.models[entry.model].name() != Contestant::Baseline);
     let networks: Vec<_> = networks.collect();
     let all_wrong = |clip: usize| {
-        let mut said = networks.iter().flat_map(|entry| entry.runs.iter().filter_map(move |run| run.said[clip].as_ref())).peekable();
+        let mut said =
+            networks.iter().flat_map(|entry| entry.runs.iter().filter_map(move |run| run.said[clip].as_ref())).peekable();
         said.peek().is_some() && said.all(|said| said.class != outcomes.clips[clip].class)
     };
     (0..outcomes.clips.len()).filter(|&clip| all_wrong(clip)).map(|clip| outcomes.clips[clip].path.clone()).collect()

@@ -161,8 +161,7 @@ impl EntryOutcome {
 
     /// How many clips of each class were given each class, all runs together.
     pub fn confusion_matrix(&self, clips: &Clips) -> ConfusionMatrix {
-        let (labels, named): (Vec<u32>, Vec<u32>) =
-            self.each(clips).map(|(label, said)| (label, said.class)).unzip();
+        let (labels, named): (Vec<u32>, Vec<u32>) = self.each(clips).map(|(label, said)| (label, said.class)).unzip();
         ConfusionMatrix::new(clips.classes, &labels, &named)
     }
 

@@ -2,9 +2,9 @@
 
 use super::timing::Timing;
 use super::{Cell, LengthResult, Study};
+use crate::train::Mark;
 use crate::train::predictions::{PredictionsError, write_predictions};
 use crate::train::run_directory::{RunDirectoryError, write_atomic};
-use crate::train::Mark;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 

@@ -103,8 +103,7 @@ fn train(
             Ok(directory.finish(cell, finished)?)
         }
         Err(TrainError::Diverged { epoch, .. }) => {
-            let dimensions =
-                Dimensions { batch: 1, frames: config.train.frames, mels: data.n_mels, classes: data.classes.len() };
+            let dimensions = Dimensions { batch: 1, frames: config.train.frames, mels: data.n_mels, classes: data.classes.len() };
             let parameters = declare(&config.model, dimensions).map_or(0, |declared| declared.total());
             Ok(directory.finish_diverged(cell, parameters, epoch)?)
         }

@@ -74,9 +74,8 @@ fn summary(
     times: &[TimingRow],
 ) -> Result<Summary, StudyError> {
     let own: Vec<&(Cell, CellResult)> = results.iter().filter(|(cell, _)| cell.model == model).collect();
-    let at = |epoch: usize, value: fn(&MarkResult) -> Option<f64>| {
-        mean(own.iter().filter_map(|(_, result)| value(result.at(epoch)?)))
-    };
+    let at =
+        |epoch: usize, value: fn(&MarkResult) -> Option<f64>| mean(own.iter().filter_map(|(_, result)| value(result.at(epoch)?)));
     let test: fn(&MarkResult) -> Option<f64> = |mark| mark.test_accuracy;
     let curve: Vec<(usize, f64)> = study.marks.iter().filter_map(|&epoch| Some((epoch, at(epoch, test)?))).collect();
     let last = curve.last().copied();

@@ -25,8 +25,8 @@ pub use conclude::{evaluate_part, predict_part, write_evaluation};
 pub use early_stop::EarlyStop;
 pub use restore::restore;
 pub use run::{Mark, Trained, train, train_to_marks};
-pub use turns::{Turn, Turns};
 use session::Session;
+pub use turns::{Turn, Turns};
 
 use crate::dataset::DatasetError;
 use crate::gpu::{Gpu, GpuError};

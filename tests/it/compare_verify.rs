@@ -1,7 +1,7 @@
 //! Capsules of studies whose clips no content alone tells apart: segments of one file, and files that were renamed since.
 
 use crate::training::{Recorder, built_in_collection, gpu, tiny_config};
-use melgrad::compare::{Capsule, Cell, Shard, Study, StudyDirectory, run, verify, write_capsule};
+use melgrad::compare::{Capsule, Cell, Entry, Shard, Study, StudyDirectory, run, verify, write_capsule};
 use melgrad::config::{Config, ModelName};
 use melgrad::dataset::{Collection, Draw, Protocol, Split};
 use melgrad::gpu::Gpu;
@@ -14,7 +14,16 @@ pub(crate) fn study(protocol: Protocol, seeds: Vec<u64>) -> Study {
     let mut config = Config::new(ModelName::Indrnn);
     (config.model.hidden, config.model.layers) = (8, 1);
     config.train = tiny_config().train;
-    Study { schema: Study::SCHEMA, models: vec![config], seeds, protocol, folds: 1, marks: vec![1, 2], independent: false }
+    Study {
+        schema: Study::SCHEMA,
+        models: vec![config.into()],
+        split_seed: 0,
+        seeds,
+        protocol,
+        folds: 1,
+        marks: vec![1, 2],
+        independent: false,
+    }
 }
 
 /// Trains the whole study and writes its capsule.
@@ -23,7 +32,7 @@ pub(crate) fn finished(gpu: &Gpu, study: &Study, collection: &Collection, folder
     let observe = |_: &Cell, _: &RunDirectory, _: usize, _: usize| -> std::io::Result<Box<dyn Observer>> {
         Ok(Box::new(Recorder::default()))
     };
-    let data = |_: &Config, draw: Draw| collection.dataset(study.protocol, draw);
+    let data = |_: &Entry, draw: Draw| collection.dataset(study.protocol, draw);
     run(gpu, study, Shard::default(), &directory, data, observe).unwrap();
     melgrad::compare::write_tables(study, &directory).unwrap();
     let file = folder.join("study.tar");

@@ -5,9 +5,7 @@ use crate::cli::demo::BUILT_IN;
 use crate::cli::progress::Counting;
 use crate::cli::reading::tell_bad_files;
 use crate::compare::{Reading, Study, StudyData, StudyDirectory};
-use crate::dataset::{
-    self, Collection, Dataset, DatasetError, LoadOptions, near_duplicate_warning, write_near_duplicates_csv,
-};
+use crate::dataset::{self, Collection, Dataset, DatasetError, LoadOptions, near_duplicate_warning, write_near_duplicates_csv};
 use std::path::{Path, PathBuf};
 
 impl CompareArgs {

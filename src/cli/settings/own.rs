@@ -29,7 +29,8 @@ impl FromStr for OwnSetting {
             return Err(form());
         }
         // Words need no quotes here.
-        let parsed = toml::from_str(&format!("{setting} = {value}")).or_else(|_| toml::from_str(&format!("{setting} = {value:?}")));
+        let parsed =
+            toml::from_str(&format!("{setting} = {value}")).or_else(|_| toml::from_str(&format!("{setting} = {value:?}")));
         Ok(Self { model, text: text.into(), table: parsed.map_err(|_| form())? })
     }
 }
