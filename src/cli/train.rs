@@ -79,11 +79,15 @@ fn load_and_train(gpu: &Gpu, config: &mut Config, args: &TrainArgs, run: &RunDir
 pub(super) fn train(gpu: &Gpu, config: &Config, data: &Dataset, run: &RunDirectory) -> anyhow::Result<Summary> {
     run.write_config(config)?;
     run.write_environment(serde_json::to_value(gpu.summary())?)?;
-    let mut observer = FanOut::new()
+    Ok(crate::train::train(gpu, config, data, run, &mut listeners(run)?)?)
+}
+
+/// Everyone who listens to a run.
+pub(super) fn listeners(run: &RunDirectory) -> anyhow::Result<FanOut<'static>> {
+    Ok(FanOut::new()
         .with(EventLog::open(&run.file("events.jsonl"))?)
         .with(MetricsTable::open(&run.file("metrics.csv"))?)
         .with(TensorBoard::create(&run.file("tensorboard"))?)
         .with(PageAtEnd::new(run))
-        .with(Terminal::stderr());
-    Ok(crate::train::train(gpu, config, data, run, &mut observer)?)
+        .with(Terminal::stderr()))
 }

@@ -129,6 +129,9 @@ fn the_conclusion_says_what_the_figures_say() {
     check("alone", "test", NameSource::Given, &alone, &["the 4 clips are drawn anew"]);
     let one = CLIPS.map(|(path, _, label, first)| (path, "x", label, first));
     check("one", "test", NameSource::Given, &one, &["They are all of one group, so there is no interval."]);
+    let shared = CLIPS.map(|(path, group, label, first)| (path, if group == "x" { "t" } else { group }, label, first));
+    let said = check("shared", "test", artists(), &shared, &["2 of them have other clips of their artist in the training part"]);
+    assert!(!said.contains("played no part"), "{said}");
     let said = check("valid", "valid", artists(), &CLIPS, &["There is no test part.", "50.0% of the 4 validation clips"]);
     assert!(!said.contains("test clip") && !said.contains("too few"), "{said}");
 }

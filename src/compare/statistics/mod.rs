@@ -31,7 +31,7 @@ pub use mcnemar::{FEWEST_DISCORDANT, McNemar, mcnemar};
 pub use pairs::{Comparison, FEWEST_SPLITS, Test, compare_all, compare_pair};
 pub use resampled_t::{ResampledT, resampled_t};
 pub use tally::{Draw, Tally};
-pub use words::{leader, sentences, too_few_groups};
+pub use words::{ahead, leader, sentences, too_few_groups};
 
 pub use crate::train::calibration::{BINS, Calibration, ReliabilityBin, calibration};
 use crate::train::metrics::ConfusionMatrix;

@@ -45,6 +45,12 @@ pub fn leader(pairs: &[Comparison]) -> Option<String> {
     Some(format!("{opening}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", and ")))
 }
 
+/// The model that is ahead of the other, where that can be told; see [`sentences`].
+pub fn ahead(pair: &Comparison) -> Option<&str> {
+    let first = pair.difference.is_some_and(|difference| difference > 0.0);
+    told(pair).then(|| pair.models[usize::from(!first)].as_str())
+}
+
 fn sentence(pair: &Comparison, pairs: usize) -> String {
     let Comparison { models: [a, b], groups, group_noun, .. } = pair;
     let Some((difference, evidence)) = pair.difference.zip(evidence(pair, pairs)) else {

@@ -52,7 +52,15 @@ fn result(record: &RunRecord) -> String {
             clips.replace("valid clip", "validation clip")
         );
     }
-    let said = format!("{model} names {accuracy} of {clips}, which played no part in training, rightly");
+    let said = match record.shared_with_training() {
+        0 => format!("{model} names {accuracy} of {clips}, which played no part in training, rightly"),
+        shared => format!(
+            "{model} names {accuracy} of {clips} rightly, but {} of them have other clips of their {} in the training part, so \
+             that it may have learnt these instead of classes: the figure is too good",
+            words::thousands(shared),
+            record.group_noun()
+        ),
+    };
     match &evaluation.accuracy_ci95 {
         None => format!("{said}. They are all of one {}, so there is no interval.", record.group_noun()),
         Some(interval) => {

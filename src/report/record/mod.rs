@@ -160,6 +160,12 @@ impl RunRecord {
         self.clips.iter().filter(|clip| clip.split == split).collect()
     }
 
+    /// Evaluated clips whose group has clips in the training part, too.
+    pub fn shared_with_training(&self) -> usize {
+        let trained: BTreeSet<&str> = self.part("train").iter().map(|clip| clip.group.as_str()).collect();
+        self.predictions.iter().filter(|prediction| trained.contains(prediction.group.as_str())).count()
+    }
+
     /// Independent groups among the evaluated clips.
     pub fn groups(&self) -> usize {
         self.predictions.iter().map(|prediction| prediction.group.as_str()).collect::<BTreeSet<_>>().len()
