@@ -77,12 +77,5 @@ pub(super) fn run(global: &Global, args: &FeaturesArgs) -> anyhow::Result<ExitCo
 }
 
 fn picture(file: &Path, config: &FeatureConfig, log_mel: &features::Features) -> MelSpectrogram {
-    let FeatureConfig { n_mels, sample_rate, n_fft, hop_length, .. } = config;
-    MelSpectrogram {
-        title: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        note: format!("{n_mels} mel bands of {sample_rate} Hz, windows of {n_fft} samples every {hop_length}"),
-        decibels: log_mel.data.clone(),
-        band_hertz: features::band_hertz(config),
-        seconds_per_frame: *hop_length as f64 / f64::from(*sample_rate),
-    }
+    MelSpectrogram::of(&file.file_name().unwrap_or_default().to_string_lossy(), config, &log_mel.data)
 }

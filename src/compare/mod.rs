@@ -15,6 +15,7 @@ mod estimate;
 mod lengths;
 mod mistakes;
 mod outcomes;
+pub mod page;
 mod results;
 mod run;
 pub mod statistics;

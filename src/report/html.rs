@@ -13,6 +13,8 @@ pub struct Report {
     pub conclusion: Vec<String>,
     /// The figures that matter.
     pub headline: Option<HtmlTable>,
+    /// Further tables under headings of their own.
+    pub tables: Vec<(String, HtmlTable)>,
     /// In order.
     pub plots: Vec<Picture>,
     /// Figures of each class.
@@ -69,6 +71,7 @@ impl Report {
         let body = [
             section("Conclusion", &self.conclusion.iter().map(|text| format!("<p>{}</p>\n", escaped(text))).collect::<String>()),
             section("Results", &self.headline.as_ref().map(HtmlTable::html).unwrap_or_default()),
+            self.tables.iter().map(|(heading, table)| section(&escaped(heading), &table.html())).collect(),
             section("Pictures", &plots),
             section("Classes", &self.classes.as_ref().map(HtmlTable::html).unwrap_or_default()),
             section("Mistakes", &self.mistakes()),

@@ -18,6 +18,7 @@ fn full() -> Report {
         title: NASTY.into(),
         conclusion: vec![NASTY.into(), "Too few groups to tell.".into()],
         headline: Some(table()),
+        tables: vec![(NASTY.into(), table())],
         plots: vec![Picture { caption: NASTY.into(), svg }],
         classes: Some(table()),
         mistakes: vec![Mistake { path: NASTY.into(), label: NASTY.into(), prediction: NASTY.into(), probability: 0.51 }],

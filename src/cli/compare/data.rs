@@ -4,8 +4,12 @@ use super::CompareArgs;
 use crate::cli::demo::BUILT_IN;
 use crate::cli::progress::Counting;
 use crate::cli::reading::tell_bad_files;
+use crate::compare::page::{SPECTROGRAM, spectrogram};
 use crate::compare::{Reading, Study, StudyData, StudyDirectory};
-use crate::dataset::{self, Collection, Dataset, DatasetError, LoadOptions, near_duplicate_warning, write_near_duplicates_csv};
+use crate::dataset::{
+    self, Collection, Dataset, DatasetError, LoadOptions, Split, near_duplicate_warning, write_near_duplicates_csv,
+};
+use crate::report::plot::Plot;
 use std::path::PathBuf;
 
 impl CompareArgs {
@@ -69,7 +73,11 @@ pub(super) fn look<F: FnMut(&Reading) -> Result<Collection, DatasetError>>(
     if let Some(warning) = near_duplicate_warning(&rows) {
         eprintln!("note: {warning}");
     }
-    if let Some(table) = table {
+    if let (Some(table), Some(directory)) = (table, directory) {
+        if let Some(sample) = parted.part(Split::Test).first().map(|&i| &parted.samples[i]) {
+            let features = study.models[0].reading().features;
+            spectrogram(sample, &parted.classes[sample.label], &features).write(directory.path(), SPECTROGRAM)?;
+        }
         write_near_duplicates_csv(&table, &rows)?;
     }
     Ok(parted)

@@ -10,7 +10,7 @@ use super::settings::{FeatureArgs, OwnSetting, RecipeArgs};
 use super::train::listeners;
 use crate::compare::{
     self, Cell, CompareError, Conclusion, Contestant, Entry, Reading, Shard, Study, StudyDirectory, Summary, TimingRow, conclude,
-    estimate, summarise, time_epochs, time_rows, write_capsule, write_outcomes, write_tables,
+    estimate, page, summarise, time_epochs, time_rows, write_capsule, write_outcomes, write_tables,
 };
 use crate::config::ModelName;
 use crate::dataset::{Protocol, Split};
@@ -177,6 +177,7 @@ fn finish(global: &Global, args: &CompareArgs, study: &Study, directory: &StudyD
     let concluded = conclude(study, directory)?;
     if let Some((outcomes, conclusion)) = &concluded {
         write_outcomes(study, directory, outcomes, conclusion)?;
+        page::write_page(study, directory, outcomes, conclusion)?;
     }
     if let Some(path) = &args.capsule {
         write_capsule(path, study, directory)?;

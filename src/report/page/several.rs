@@ -167,6 +167,7 @@ fn curves(records: &[RunRecord], names: &[String]) -> AccuracyCurves {
     let models = records.iter().zip(names).map(|(record, name)| ModelCurves { name: name.clone(), runs: vec![curve(record)] });
     AccuracyCurves {
         title: "Validation accuracy".into(),
+        axis: "epochs trained".into(),
         note: "One centred window of each validation clip, after each epoch".into(),
         marks: (1..=last).collect(),
         models: models.collect(),

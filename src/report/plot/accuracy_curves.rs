@@ -13,7 +13,9 @@ pub struct AccuracyCurves {
     pub title: String,
     /// How it was measured, the adapter; may be empty.
     pub note: String,
-    /// The epochs at which was measured, ascending.
+    /// What lies across: `epochs trained`.
+    pub axis: String,
+    /// The epochs at which was measured, or what else lies across, ascending.
     pub marks: Vec<usize>,
     /// In the order of the legend.
     pub models: Vec<ModelCurves>,
@@ -57,7 +59,7 @@ impl Plot for AccuracyCurves {
                 scene.line(line, axes::series_stroke(palette::series(i), false));
             }
         }
-        let y = panel.bottom_axis(&mut scene, &axes::numbers(ends, 8, 1.0), "epochs trained");
+        let y = panel.bottom_axis(&mut scene, &axes::numbers(ends, 8, 1.0), &self.axis);
         scene.height = y + MARGIN;
         scene
     }

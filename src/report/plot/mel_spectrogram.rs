@@ -4,6 +4,8 @@ use super::Plot;
 use super::axes::{self, MARGIN, Panel, SMALL, Scale};
 use super::palette::{self, INK, QUIET};
 use super::scene::{Anchor, Colour, Image, Scene, Stroke, Style, WIDTH};
+use crate::config::FeatureConfig;
+use crate::features;
 use serde::{Deserialize, Serialize};
 
 /// What the networks see of a clip.
@@ -19,6 +21,20 @@ pub struct MelSpectrogram {
     pub band_hertz: Vec<f64>,
     /// Between two frames.
     pub seconds_per_frame: f64,
+}
+
+impl MelSpectrogram {
+    /// Of `decibels`, `(frames, n_mels)`, made as `config` says.
+    pub fn of(title: &str, config: &FeatureConfig, decibels: &[f32]) -> Self {
+        let FeatureConfig { n_mels, sample_rate, n_fft, hop_length, .. } = config;
+        Self {
+            title: title.into(),
+            note: format!("{n_mels} mel bands of {sample_rate} Hz, windows of {n_fft} samples every {hop_length}"),
+            decibels: decibels.to_vec(),
+            band_hertz: features::band_hertz(config),
+            seconds_per_frame: *hop_length as f64 / f64::from(*sample_rate),
+        }
+    }
 }
 
 /// Most columns of pixels; of a longer clip each shows the loudest of its frames.
