@@ -32,7 +32,7 @@ pub struct DemoArgs {
 }
 
 /// Frames of a built-in clip: 6 s.
-const CLIP_FRAMES: usize = 130;
+pub(super) const CLIP_FRAMES: usize = 130;
 
 #[derive(serde::Serialize)]
 struct Comparison {

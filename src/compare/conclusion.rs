@@ -151,7 +151,7 @@ fn beside_baseline(study: &Study, pairs: &[Comparison]) -> Option<String> {
         ([], level) => format!("no network here ({}) is ahead of the simple baseline", listed(level)),
         (ahead, level) => format!("{} ahead of the simple baseline, {} not", are(ahead), are(level)),
     };
-    Some(format!("{words}: it knows mean, spread and pace of the mel bands, nothing of the course of the music"))
+    Some(format!("{words}; the baseline knows mean, spread and pace of the mel bands, and nothing of the course of the music"))
 }
 
 fn are(names: &[String]) -> String {

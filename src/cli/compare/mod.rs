@@ -4,6 +4,7 @@ mod data;
 mod print;
 
 use super::Global;
+use super::demo::CLIP_FRAMES;
 use super::exit::UsageError;
 use super::reading::ReadingArgs;
 use super::settings::{FeatureArgs, OwnSetting, RecipeArgs};
@@ -119,6 +120,9 @@ impl CompareArgs {
         }
         for config in &mut configs {
             config.data.path = self.source();
+            if self.built_in {
+                config.train.frames = config.train.frames.min(CLIP_FRAMES);
+            }
             // Runs of one length can be compared; the best weights on the validation part are taken anyway.
             (config.train.patience, config.train.epochs, config.train.seed) = (0, epochs, seed);
         }

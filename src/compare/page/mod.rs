@@ -82,7 +82,7 @@ fn names(study: &Study) -> String {
 fn further(conclusion: &Conclusion, summaries: &[super::Summary], times: &[super::TimingRow]) -> Vec<(String, HtmlTable)> {
     let mut further = Vec::new();
     if !conclusion.pairs.is_empty() {
-        further.push(("Every two".into(), tables::pairs(conclusion)));
+        further.push(("Every two models".into(), tables::pairs(conclusion)));
     }
     if !times.is_empty() {
         further.push(("Seconds per epoch".into(), tables::times(times)));

@@ -167,7 +167,7 @@ pub(super) fn pairs(conclusion: &Conclusion) -> HtmlTable {
             Some(ahead) => format!("{ahead} is ahead"),
             None => "nothing can be told".into(),
         };
-        let points = |value: f64| words::points(value);
+        let points = |value: f64| words::points(value).trim_end_matches(" points").to_owned();
         let interval = pair.interval.as_ref();
         vec![
             format!("{a} and {b}"),
