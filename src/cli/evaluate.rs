@@ -6,7 +6,7 @@ use super::exit::DataError;
 use super::progress::Counting;
 use super::reading::{NamingArgs, ReadingArgs, tell_bad_files};
 use crate::config::Config;
-use crate::dataset::{self, Dataset, KeptSplits, LoadOptions, Split};
+use crate::dataset::{self, Collection, Dataset, Draw, KeptSplits, LoadOptions, Protocol, Split};
 use crate::gpu::Gpu;
 use crate::models::{Dimensions, Network};
 use crate::report::table::{Column, Table};
@@ -56,14 +56,14 @@ pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCo
     }
     let counting = Counting::new("decoding");
     let progress = |done, total| counting.set(done, total);
-    let mut data =
-        if built_in { dataset::load_builtin(&options, &progress)? } else { dataset::load(source, &options, &progress)? };
+    let collection =
+        if built_in { dataset::collect_builtin(&options, &progress)? } else { dataset::collect(source, &options, &progress)? };
     drop(counting);
+    let data = keep_split(&run, &collection, &config, args.data.is_none())?;
     tell_bad_files(&data);
     if data.samples.is_empty() {
         return Err(DataError(format!("{}: there is no audio and no .npy that can be used", source.display())).into());
     }
-    keep_split(&run, &mut data, args.data.is_none())?;
     let split = Split::from_name(&args.split).expect("the parser knows the three names");
     let predictions = predict_part(&network, &data, split)?;
     let evaluation = evaluate_part(&data, split, &predictions, config.train.seed)?;
@@ -80,7 +80,7 @@ pub(super) fn run(global: &Global, args: &EvaluateArgs) -> anyhow::Result<ExitCo
 }
 
 /// Gives every clip the part that it had when the run was trained: what was trained on must never count as test data.
-fn keep_split(run: &RunDirectory, data: &mut Dataset, own: bool) -> anyhow::Result<()> {
+fn keep_split(run: &RunDirectory, collection: &Collection, config: &Config, own: bool) -> anyhow::Result<Dataset> {
     let splits = run.file("splits.csv");
     if !splits.is_file() {
         if run.file("best").exists() {
@@ -91,9 +91,11 @@ fn keep_split(run: &RunDirectory, data: &mut Dataset, own: bool) -> anyhow::Resu
             return Err(DataError(words).into());
         }
         eprintln!("note: no splits.csv beside the weights: clips that they were trained on cannot be told from others");
-        return Ok(());
+        return Ok(collection.dataset(Protocol::Grouped, Draw::single(config.train.seed))?);
     }
-    let new = KeptSplits::read(&splits)?.apply(data);
+    let kept = KeptSplits::read(&splits)?;
+    let mut data = collection.for_kept(&kept);
+    let new = kept.apply(&mut data);
     if own && new > 0 {
         let words = format!(
             "{}: {} of the run's own data not in it; it is damaged, or the data has changed: give DATA to evaluate on what is there now",
@@ -105,7 +107,7 @@ fn keep_split(run: &RunDirectory, data: &mut Dataset, own: bool) -> anyhow::Resu
     if new > 0 {
         eprintln!("note: {} not among the run's: counted as test", words::count(new, "clip"));
     }
-    Ok(())
+    Ok(data)
 }
 
 /// The network of a run with its weights loaded.

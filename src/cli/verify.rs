@@ -7,7 +7,7 @@ use super::progress::Counting;
 use super::reading::ReadingArgs;
 use crate::compare::{Capsule, verify};
 use crate::config::Config;
-use crate::dataset::{self, Dataset, DatasetError, LoadOptions};
+use crate::dataset::{self, Collection, DatasetError, LoadOptions};
 use crate::report::words;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub struct VerifyArgs {
 pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let capsule = Capsule::read(&args.capsule)?;
     let gpu = global.gpu()?;
-    let mut read: BTreeMap<String, Dataset> = BTreeMap::new();
+    let mut read: BTreeMap<String, Collection> = BTreeMap::new();
     let source = |config: &Config| args.data.clone().unwrap_or_else(|| config.data.path.clone());
     if let Some(config) = capsule.study.models.first().filter(|config| {
         let path = source(config);
@@ -37,7 +37,7 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
         let words = format!("{} is not there; give the data: melgrad verify CAPSULE DATA", source(config).display());
         return Err(DataError(words).into());
     }
-    let load = |config: &Config| -> Result<Dataset, DatasetError> {
+    let load = |config: &Config| -> Result<Collection, DatasetError> {
         let path = source(config);
         // Networks that read the data alike share it.
         let key = format!("{path:?} {:?} {} {:?}", config.features, config.train.frames, config.data);
@@ -48,9 +48,9 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
         let counting = Counting::new("decoding");
         let progress = |done, total| counting.set(done, total);
         let data = if path == Path::new(BUILT_IN) {
-            dataset::load_builtin(&options, &progress)?
+            dataset::collect_builtin(&options, &progress)?
         } else {
-            dataset::load(&path, &options, &progress)?
+            dataset::collect(&path, &options, &progress)?
         };
         read.insert(key, data.clone());
         Ok(data)

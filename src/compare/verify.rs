@@ -2,7 +2,7 @@
 
 use super::{Capsule, CapsuleError, Cell};
 use crate::config::{Config, ConfigError};
-use crate::dataset::{Dataset, DatasetError, KeptSplits, Split};
+use crate::dataset::{Collection, Dataset, DatasetError, KeptSplits, Split};
 use crate::gpu::Gpu;
 use crate::models::{Dimensions, Network};
 use crate::train::checkpoint::{MODEL_FILE, fit};
@@ -29,13 +29,15 @@ pub enum VerifyError {
     #[error(transparent)]
     Train(#[from] TrainError),
     /// The data lacks what was tested.
-    #[error("{missing} of {clips} test clips of {cell} are not in the data: give the data that the study was made with")]
+    #[error("{missing} of {clips} {kind} of {cell} are not in the data: give the data that the study was made with")]
     MissingClips {
         /// The run.
         cell: String,
-        /// Test clips that are not there, by content.
+        /// `test clips`, or `clips` of all parts.
+        kind: &'static str,
+        /// Clips that are not there, by content.
         missing: usize,
-        /// Test clips.
+        /// Clips that should be.
         clips: usize,
     },
 }
@@ -51,29 +53,38 @@ pub struct Verdict {
     pub different: usize,
     /// The largest difference of a probability.
     pub largest_difference: f64,
+    /// Whether no bit of any probability differs.
+    pub same_bits: bool,
     /// Accuracy by the capsule's predictions, 0..1.
     pub published_accuracy: f64,
     /// Accuracy now, 0..1.
     pub accuracy: f64,
 }
 
-/// Predicts the test clips of every run again. `load` gives the data as a configuration reads it; its split is replaced by
-/// the capsule's, clip by clip by content. Runs that diverged are passed over.
+/// Predicts the test clips of every run again. `load` gives the data as a configuration reads it; it is parted as the
+/// capsule says, clip by clip by content. Runs without weights (those that diverged) are passed over.
 pub fn verify(
     gpu: &Gpu,
     capsule: &Capsule,
-    mut load: impl FnMut(&Config) -> Result<Dataset, DatasetError>,
+    mut load: impl FnMut(&Config) -> Result<Collection, DatasetError>,
 ) -> Result<Vec<Verdict>, VerifyError> {
     let mut verdicts = Vec::new();
     for cell in capsule.study.cells() {
         let Some(model) = capsule.file(&cell, MODEL_FILE) else { continue };
         let config = config(capsule, &cell)?;
-        let mut data = load(&config)?;
-        let splits = file(capsule, &cell, "splits.csv")?;
-        KeptSplits::parse(Path::new("splits.csv"), splits)?.apply(&mut data);
-        verdicts.push(check(gpu, capsule, &cell, &config, &data, model)?);
+        let tested = Tested::of(capsule, &cell, &load(&config)?)?;
+        let network = restore(gpu, &config, model)?;
+        let predictions = predict_part(&network, &tested.data, Split::Test)?;
+        let probabilities: Vec<&[f32]> = predictions.iter().map(|p| p.probabilities.as_slice()).collect();
+        verdicts.push(tested.verdict(&cell, &probabilities));
     }
     Ok(verdicts)
+}
+
+/// The configuration of a cell.
+pub(super) fn config(capsule: &Capsule, cell: &Cell) -> Result<Config, VerifyError> {
+    let text = String::from_utf8_lossy(file(capsule, cell, "config.toml")?);
+    Ok(Config::from_text(&text, &capsule.path().join("config.toml"))?)
 }
 
 fn file<'a>(capsule: &'a Capsule, cell: &Cell, name: &str) -> Result<&'a [u8], CapsuleError> {
@@ -81,25 +92,7 @@ fn file<'a>(capsule: &'a Capsule, cell: &Cell, name: &str) -> Result<&'a [u8], C
     capsule.file(cell, name).ok_or_else(missing)
 }
 
-fn config(capsule: &Capsule, cell: &Cell) -> Result<Config, VerifyError> {
-    let text = String::from_utf8_lossy(file(capsule, cell, "config.toml")?);
-    Ok(Config::from_text(&text, &capsule.path().join("config.toml"))?)
-}
-
-fn check(
-    gpu: &Gpu,
-    capsule: &Capsule,
-    cell: &Cell,
-    config: &Config,
-    data: &Dataset,
-    model: &[u8],
-) -> Result<Verdict, VerifyError> {
-    let published = published(capsule, cell)?;
-    let there: std::collections::HashSet<&str> = data.samples.iter().map(|sample| sample.content_hash.as_str()).collect();
-    let missing = published.keys().filter(|content| !there.contains(content.as_str())).count();
-    if missing > 0 {
-        return Err(VerifyError::MissingClips { cell: cell.to_string(), missing, clips: published.len() });
-    }
+fn restore(gpu: &Gpu, config: &Config, model: &[u8]) -> Result<Network, VerifyError> {
     let train = &config.train;
     let classes = config.data.classes.len();
     let dimensions = Dimensions { batch: train.batch_size.min(32), frames: train.frames, mels: config.features.n_mels, classes };
@@ -107,56 +100,84 @@ fn check(
     let expected = weights::expected(network.parameters().declarations(), dimensions.mels, config.model.standardises_input());
     let tensors = decode(Path::new(MODEL_FILE), model).and_then(|tensors| fit(Path::new(MODEL_FILE), tensors, &expected));
     weights::import(&network, &tensors.map_err(TrainError::from)?);
-    let predictions = predict_part(&network, data, Split::Test)?;
-    let tested: Vec<&crate::dataset::Sample> = data.part(Split::Test).into_iter().map(|i| &data.samples[i]).collect();
-    let mut verdict = Verdict {
-        cell: cell.to_string(),
-        clips: 0,
-        different: 0,
-        largest_difference: 0.0,
-        published_accuracy: 0.0,
-        accuracy: 0.0,
-    };
-    let (mut right_then, mut right_now) = (0, 0);
-    // Clips that the capsule does not know are no part of what it claims.
-    for (sample, prediction) in tested.iter().zip(&predictions) {
-        let Some(then) = published.get(&sample.content_hash) else { continue };
-        let (named_then, named_now) = (most_likely(then), prediction.class());
-        verdict.clips += 1;
-        verdict.different += usize::from(named_then != named_now);
-        right_then += usize::from(named_then as usize == sample.label);
-        right_now += usize::from(named_now as usize == sample.label);
-        let differences = then.iter().zip(&prediction.probabilities).map(|(a, b)| f64::from((a - b).abs()));
-        verdict.largest_difference = differences.fold(verdict.largest_difference, f64::max);
-    }
-    let share = |right: usize| right as f64 / verdict.clips.max(1) as f64;
-    (verdict.published_accuracy, verdict.accuracy) = (share(right_then), share(right_now));
-    Ok(verdict)
+    Ok(network)
 }
 
-/// The published probabilities of each test clip, by content.
+/// The data of a run as it was given it, and what it said of the test clips.
+pub(super) struct Tested {
+    /// Clips that the capsule does not know are no part of it.
+    pub data: Dataset,
+    /// Of each test clip, in the order of `data`.
+    pub published: Vec<Vec<f32>>,
+}
+
+impl Tested {
+    /// Finds a run's clips again.
+    pub fn of(capsule: &Capsule, cell: &Cell, collection: &Collection) -> Result<Self, VerifyError> {
+        let kept = KeptSplits::parse(Path::new("splits.csv"), file(capsule, cell, "splits.csv")?)?;
+        let mut data = collection.for_kept(&kept);
+        let names = kept.restore(&mut data);
+        let mut published = published(capsule, cell)?;
+        let clips = published.len();
+        let there: Vec<Vec<f32>> = data.part(Split::Test).into_iter().filter_map(|i| published.remove(&names[i])).collect();
+        if !published.is_empty() {
+            let missing = published.len();
+            return Err(VerifyError::MissingClips { cell: cell.to_string(), kind: "test clips", missing, clips });
+        }
+        if there.len() != kept.clips_of(Split::Test) {
+            let problem = format!("the predictions of cells/{cell} are not those of the test part of its splits.csv");
+            return Err(CapsuleError::Tampered { path: capsule.path().into(), problem }.into());
+        }
+        Ok(Self { data, published: there })
+    }
+
+    /// Compares what is said of the test clips now, in their order.
+    pub fn verdict(&self, cell: &Cell, now: &[&[f32]]) -> Verdict {
+        let labels = self.data.part(Split::Test).into_iter().map(|i| self.data.samples[i].label);
+        let mut verdict = Verdict {
+            cell: cell.to_string(),
+            clips: self.published.len(),
+            different: 0,
+            largest_difference: 0.0,
+            same_bits: true,
+            published_accuracy: 0.0,
+            accuracy: 0.0,
+        };
+        let (mut right_then, mut right_now) = (0, 0);
+        for ((then, now), label) in self.published.iter().zip(now).zip(labels) {
+            let (named_then, named_now) = (most_likely(then), most_likely(now));
+            verdict.different += usize::from(named_then != named_now);
+            right_then += usize::from(named_then as usize == label);
+            right_now += usize::from(named_now as usize == label);
+            let differences = then.iter().zip(*now).map(|(a, b)| f64::from((a - b).abs()));
+            verdict.largest_difference = differences.fold(verdict.largest_difference, f64::max);
+            verdict.same_bits &= then.iter().map(|p| p.to_bits()).eq(now.iter().map(|p| p.to_bits()));
+        }
+        let share = |right: usize| right as f64 / verdict.clips.max(1) as f64;
+        (verdict.published_accuracy, verdict.accuracy) = (share(right_then), share(right_now));
+        verdict
+    }
+}
+
+/// The published probabilities of each test clip, by the name that it had.
 fn published(capsule: &Capsule, cell: &Cell) -> Result<HashMap<String, Vec<f32>>, VerifyError> {
     let name = format!("predictions-{}.csv", capsule.study.epochs(cell));
-    let damaged = |what: &str, error: String| CapsuleError::Tampered {
+    let table = rows(file(capsule, cell, &name)?);
+    let rows = table.map_err(|problem| CapsuleError::Tampered {
         path: capsule.path().into(),
-        problem: format!("cells/{cell}/{what}: {error}"),
-    };
-    let mut content_of: HashMap<String, String> = HashMap::new();
-    for record in csv::Reader::from_reader(file(capsule, cell, "splits.csv")?).records() {
-        let record = record.map_err(|error| damaged("splits.csv", error.to_string()))?;
-        if let (Some(path), Some(content)) = (record.get(0), record.get(4)) {
-            content_of.insert(path.into(), content.into());
-        }
-    }
-    let mut published = HashMap::new();
-    for record in csv::Reader::from_reader(file(capsule, cell, &name)?).records() {
-        let record = record.map_err(|error| damaged(&name, error.to_string()))?;
+        problem: format!("cells/{cell}/{name}: {problem}"),
+    })?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Each clip's name and probabilities in a `predictions.csv`.
+pub(super) fn rows(table: &[u8]) -> Result<Vec<(String, Vec<f32>)>, String> {
+    let mut rows = Vec::new();
+    for record in csv::Reader::from_reader(table).records() {
+        let record = record.map_err(|error| error.to_string())?;
         let probabilities: Option<Vec<f32>> = record.iter().skip(3).map(|number| number.parse().ok()).collect();
-        let content = record.get(0).and_then(|path| content_of.get(path));
-        let (Some(probabilities), Some(content)) = (probabilities, content) else {
-            return Err(damaged(&name, "a row that belongs to no clip, or is no row".into()).into());
-        };
-        published.insert(content.clone(), probabilities);
+        let (Some(name), Some(probabilities)) = (record.get(0), probabilities) else { return Err("a row is no row".into()) };
+        rows.push((name.to_owned(), probabilities));
     }
-    Ok(published)
+    Ok(rows)
 }

@@ -28,6 +28,15 @@ pub struct Recording {
     pub clip: Arc<Clip>,
 }
 
+impl Recording {
+    /// The whole of it, or a segment, in a part.
+    pub(super) fn sample(&self, split: Split, clip: Arc<Clip>) -> Sample {
+        let Self { path, label, group, content_hash, .. } = self;
+        let (path, group, content_hash) = (path.clone(), group.clone(), content_hash.clone());
+        Sample { path, label: *label, split, group, content_hash, clip }
+    }
+}
+
 /// Labelled clips, decoded once: [`Collection::dataset`] parts them by any protocol without opening a file again.
 #[derive(Debug, Clone)]
 pub struct Collection {
@@ -72,10 +81,7 @@ impl Collection {
     /// If `draw.fold` is not below [`Protocol::splits`].
     pub fn dataset(&self, protocol: Protocol, draw: Draw) -> Result<Dataset, DatasetError> {
         self.refuse(protocol, draw)?;
-        let pieces = match protocol {
-            Protocol::LeakySegments => self.segments(),
-            _ => self.recordings.iter().enumerate().map(|(i, recording)| (i, recording.clip.clone())).collect(),
-        };
+        let pieces = self.pieces(protocol == Protocol::LeakySegments);
         let names: Vec<String> = pieces.iter().map(|(i, clip)| name(&self.recordings[*i].path, clip)).collect();
         let item = |((origin, _), name): (&(usize, Arc<Clip>), _)| {
             let Recording { label, group, given, .. } = &self.recordings[*origin];
@@ -97,9 +103,7 @@ impl Collection {
         let mut kept = Vec::with_capacity(pieces.len());
         for (((origin, clip), item), part) in pieces.into_iter().zip(&items).zip(&parting.parts) {
             let Some(split) = *part else { continue };
-            let Recording { path, label, group, content_hash, .. } = &self.recordings[origin];
-            let (path, group, content_hash) = (path.clone(), group.clone(), content_hash.clone());
-            data.samples.push(Sample { path, label: *label, split, group, content_hash, clip });
+            data.samples.push(self.recordings[origin].sample(split, clip));
             origins.push(origin);
             kept.push(*item);
         }
@@ -120,6 +124,14 @@ impl Collection {
             return Err(DatasetError::NotGtzan { path: self.source.clone(), stranger });
         }
         Ok(())
+    }
+
+    /// What is parted: recordings (their indices) whole, or their segments.
+    pub(super) fn pieces(&self, segments: bool) -> Vec<(usize, Arc<Clip>)> {
+        if segments {
+            return self.segments();
+        }
+        self.recordings.iter().enumerate().map(|(i, recording)| (i, recording.clip.clone())).collect()
     }
 
     /// Every clip cut into segments of `frames` frames, one after the other; what is left at the end is not used.

@@ -1,6 +1,6 @@
 //! Studies: what is finished is not trained again, shards and interruptions change no byte, and looking changes no training.
 
-use crate::training::{Recorder, built_in, gpu, tiny_config};
+use crate::training::{Recorder, built_in, built_in_collection, gpu, tiny_config};
 use melgrad::compare::{
     Capsule, CapsuleError, Cell, Shard, Study, StudyDirectory, StudyError, conclude, run, summarise, verify, write_capsule,
     write_tables,
@@ -151,17 +151,18 @@ fn a_capsule_is_checked_again_and_refused_once_it_was_changed() {
 
     let capsule = Capsule::read(&file).unwrap();
     assert_eq!(capsule.study, study);
-    let verdicts = verify(&gpu, &capsule, |_| Ok(data.clone())).unwrap();
+    let collection = built_in_collection(&tiny_config());
+    let verdicts = verify(&gpu, &capsule, |_| Ok(collection.clone())).unwrap();
     assert_eq!(verdicts.len(), 2);
     for verdict in &verdicts {
         assert!(verdict.clips == 15 && verdict.different == 0 && verdict.largest_difference < 1e-5, "{verdict:?}");
         assert_eq!(verdict.accuracy, verdict.published_accuracy);
     }
     let lacking = |_: &Config| {
-        let mut data = data.clone();
-        let tested = data.part(Split::Test)[0];
-        data.samples.remove(tested);
-        Ok(data)
+        let mut collection = collection.clone();
+        let tested = &data.samples[data.part(Split::Test)[0]];
+        collection.recordings.retain(|recording| recording.path != tested.path);
+        Ok(collection)
     };
     let error = verify(&gpu, &capsule, lacking).unwrap_err().to_string();
     assert!(error.contains("1 of 15 test clips"), "{error}");

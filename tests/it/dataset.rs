@@ -8,6 +8,7 @@ mod content;
 mod fixtures;
 mod folders;
 mod gtzan;
+mod kept;
 mod lengths;
 mod manifests;
 mod near_duplicates;

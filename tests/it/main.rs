@@ -7,6 +7,7 @@ mod checkpoint;
 mod choice;
 mod cli;
 mod compare;
+mod compare_verify;
 mod config;
 mod dataset;
 mod features;

@@ -1,7 +1,7 @@
 //! Training as a whole: a batch learnt by heart, the same bits twice, and a run directory from music to predictions.
 
 use melgrad::config::{AugmentConfig, BatchNormPlace, Config, ModelConfig, ModelName, Nonlinearity, Readout, Stack};
-use melgrad::dataset::{CachePolicy, Dataset, LoadOptions, load_builtin};
+use melgrad::dataset::{CachePolicy, Collection, Dataset, Draw, LoadOptions, Protocol, collect_builtin};
 use melgrad::gpu::{Gpu, GpuOptions, Pass};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
@@ -128,6 +128,10 @@ fn dropout_changes_training_with_its_seed_and_leaves_evaluation_alone() {
 }
 
 pub(crate) fn built_in(config: &Config) -> Dataset {
+    built_in_collection(config).dataset(Protocol::Grouped, Draw::single(0)).unwrap()
+}
+
+pub(crate) fn built_in_collection(config: &Config) -> Collection {
     let options = LoadOptions {
         data: config.data.clone(),
         features: config.features.clone(),
@@ -137,7 +141,7 @@ pub(crate) fn built_in(config: &Config) -> Dataset {
         cache: CachePolicy::Off,
         classes: None,
     };
-    load_builtin(&options, &|_, _| {}).unwrap()
+    collect_builtin(&options, &|_, _| {}).unwrap()
 }
 
 pub(crate) fn tiny_config() -> Config {
