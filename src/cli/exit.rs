@@ -105,6 +105,7 @@ fn verify(error: &VerifyError) -> u8 {
         VerifyError::Config(_) | VerifyError::MissingClips { .. } => 3,
         VerifyError::Dataset(error) => dataset(error),
         VerifyError::Train(error) => train(error),
+        VerifyError::Compare(error) => compare(error),
     }
 }
 

@@ -11,6 +11,7 @@ mod predict;
 mod prepare;
 mod progress;
 mod reading;
+mod retrain;
 mod settings;
 mod train;
 mod verify;
@@ -87,7 +88,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// The most likely genres of files
     Predict(predict::PredictArgs),
-    /// Predict the test clips of a published study again, on this adapter
+    /// Predict the test clips of a published study again on this adapter, or train it again
     Verify(verify::VerifyArgs),
     /// Milliseconds per training step on this adapter
     Bench(bench::BenchArgs),
