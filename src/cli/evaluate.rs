@@ -8,19 +8,16 @@ use super::reading::{NamingArgs, ReadingArgs, tell_bad_files};
 use crate::config::Config;
 use crate::dataset::{self, Collection, Dataset, Draw, KeptSplits, LoadOptions, Protocol, Split};
 use crate::gpu::Gpu;
-use crate::models::{Dimensions, Network};
+use crate::models::Network;
 use crate::report::table::{Column, Table};
 use crate::report::words;
-use crate::train::checkpoint::{fit, read_model};
+use crate::train::checkpoint::read_model;
 use crate::train::predictions::Evaluation;
 use crate::train::run_directory::RunDirectory;
-use crate::train::{evaluate_part, predict_part, weights, write_evaluation};
+use crate::train::{evaluate_part, predict_part, write_evaluation};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Windows that are evaluated at once.
-const MOST_AT_ONCE: usize = 32;
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -112,18 +109,8 @@ fn keep_split(run: &RunDirectory, collection: &Collection, config: &Config, own:
 
 /// The network of a run with its weights loaded.
 pub(super) fn restore(gpu: &Gpu, run: &RunDirectory, config: &Config) -> anyhow::Result<Network> {
-    let dimensions = Dimensions {
-        // What is said of a clip does not depend on the batch, and the adapter may be a smaller one.
-        batch: config.train.batch_size.min(MOST_AT_ONCE),
-        frames: config.train.frames,
-        mels: config.features.n_mels,
-        classes: config.data.classes.len(),
-    };
     let (path, tensors) = read_model(run.path())?;
-    let network = Network::new(gpu, &config.model, dimensions)?;
-    let expected = weights::expected(network.parameters().declarations(), dimensions.mels, config.model.standardises_input());
-    weights::import(&network, &fit(&path, tensors, &expected)?);
-    Ok(network)
+    Ok(crate::train::restore(gpu, config, &path, tensors)?)
 }
 
 fn print(evaluation: &Evaluation) {

@@ -78,6 +78,8 @@ fn compare(error: &CompareError) -> u8 {
         CompareError::Study(error) => study(error),
         CompareError::RunDirectory(error) => run_directory(error),
         CompareError::Dataset(error) => dataset(error),
+        CompareError::Baseline(_) => 3,
+        CompareError::Look(error) => train(error),
     }
 }
 

@@ -68,11 +68,15 @@ pub(super) fn train(gpu: &Gpu, config: &Config, data: &Dataset, run: &RunDirecto
     run.write_config(config)?;
     run.write_environment(serde_json::to_value(gpu.summary())?)?;
     let data_name = config.data.path.file_name().map_or("the built-in set".into(), |name| name.to_string_lossy());
-    let mut observer = FanOut::new()
+    Ok(crate::train::train(gpu, config, data, run, &mut listeners(run, &data_name)?)?)
+}
+
+/// Everyone who listens to a run on data of that name.
+pub(super) fn listeners(run: &RunDirectory, data_name: &str) -> anyhow::Result<FanOut<'static>> {
+    Ok(FanOut::new()
         .with(EventLog::open(&run.file("events.jsonl"))?)
         .with(MetricsTable::open(&run.file("metrics.csv"))?)
         .with(TensorBoard::create(&run.file("tensorboard"))?)
-        .with(Pictures::new(run, &data_name))
-        .with(Terminal::stderr());
-    Ok(crate::train::train(gpu, config, data, run, &mut observer)?)
+        .with(Pictures::new(run, data_name))
+        .with(Terminal::stderr()))
 }

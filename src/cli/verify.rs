@@ -7,7 +7,7 @@ use super::progress::Counting;
 use super::reading::ReadingArgs;
 use super::retrain::{self, RetrainArgs};
 use crate::compare::{Capsule, verify};
-use crate::config::Config;
+use crate::config::{Config, DataConfig};
 use crate::dataset::{self, Collection, DatasetError, LoadOptions};
 use crate::report::words;
 use clap::Args;
@@ -32,16 +32,16 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
     let capsule = Capsule::read(&args.capsule)?;
     let gpu = global.gpu()?;
     let mut read: BTreeMap<String, Collection> = BTreeMap::new();
-    let source = |config: &Config| args.data.clone().unwrap_or_else(|| config.data.path.clone());
-    if let Some(config) = capsule.study.models.first().filter(|config| {
-        let path = source(config);
-        path != Path::new(BUILT_IN) && !path.exists()
-    }) {
-        let words = format!("{} is not there; give the data: melgrad verify CAPSULE DATA", source(config).display());
-        return Err(DataError(words).into());
+    let source = |given: &DataConfig| args.data.clone().unwrap_or_else(|| given.path.clone());
+    if let Some(entry) = capsule.study.models.first() {
+        let path = source(&entry.reading().data);
+        if path != Path::new(BUILT_IN) && !path.exists() {
+            let words = format!("{} is not there; give the data: melgrad verify CAPSULE DATA", path.display());
+            return Err(DataError(words).into());
+        }
     }
     let load = |config: &Config| -> Result<Collection, DatasetError> {
-        let path = source(config);
+        let path = source(&config.data);
         // Networks that read the data alike share it.
         let key = format!("{path:?} {:?} {} {:?}", config.features, config.train.frames, config.data);
         if let Some(data) = read.get(&key) {

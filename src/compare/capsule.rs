@@ -145,7 +145,7 @@ impl Capsule {
 
     /// Every run that has weights: its network, as tables call it, and its name.
     pub fn networks_and_cells(&self) -> Vec<(String, String)> {
-        let names = |cell: super::Cell| (super::tables::label(&self.study, cell.model), cell.to_string());
+        let names = |cell: super::Cell| (self.study.label(cell.model), cell.to_string());
         super::retrain::trainable(self).into_iter().map(names).collect()
     }
 

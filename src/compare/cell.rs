@@ -1,16 +1,16 @@
 //! One training of a study, and shares of a study.
 
-use crate::config::ModelName;
+use super::Contestant;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// One training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The place of its network in the study.
+    /// The place of its entry in the study.
     pub model: usize,
-    /// The network.
-    pub name: ModelName,
+    /// What is trained.
+    pub name: Contestant,
     /// The seed that the study gives it.
     pub seed: u64,
     /// The part that is its test part, from 0.

@@ -1,144 +1,159 @@
-//! What a study says in the end: how far each network's figure can be believed, and which are ahead of which.
+//! What a study says in the end: how far each figure can be believed, and who is ahead of whom.
 
-use super::statistics::{self, Clips, Comparison, Metric, Model, Run, TestParts};
-use super::tables::label;
-use super::{Cell, Study, StudyDirectory, StudyError};
-use crate::dataset::Protocol;
-use crate::train::metrics::Interval;
+use super::statistics::{self, Calibration, Clips, Comparison, Metric, Model};
+use super::{Contestant, Outcomes, Study, StudyDirectory, StudyError};
+use crate::report::words::{count, listed, percent};
+use crate::train::metrics::{ConfusionMatrix, Interval};
+use crate::train::predictions::ClassEvaluation;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
-/// One network at the last mark.
+/// One entry after the last mark.
 #[derive(Debug, Clone, Serialize)]
 pub struct Headline {
-    /// The network.
+    /// Its name.
     pub model: String,
+    /// Its runs: seeds, or seeds x random splits.
+    pub runs: usize,
     /// Accuracy over all its runs, 0..1.
     pub test_accuracy: Option<f64>,
     /// Its 95 % interval: whole groups are resampled, and seeds within them.
     pub interval: Option<Interval>,
+    /// Mean recall of the classes.
+    pub balanced_accuracy: Option<f64>,
     /// Mean F1 of the classes.
     pub macro_f1: Option<f64>,
+    /// Each class, all runs together.
+    pub classes: Vec<ClassEvaluation>,
+    /// `confusion_matrix[true class][predicted class]`, all runs together.
+    pub confusion_matrix: ConfusionMatrix,
+    /// Whether its probabilities can be believed; over all runs.
+    pub calibration: Option<Calibration>,
 }
 
 /// `statistics.json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Conclusion {
+    /// The protocol's name.
+    pub protocol: String,
     /// Epochs of the runs that are compared: the last mark.
     pub epochs: usize,
+    /// Class names.
+    pub classes: Vec<String>,
     /// Test clips.
     pub clips: usize,
-    /// Independent groups among them.
+    /// Independent groups among them, and what a group is.
     pub groups: usize,
-    /// Each network, in the order of the study.
+    /// See `groups`.
+    pub group_noun: String,
+    /// Accuracy of always naming the training part's largest class.
+    pub majority_baseline: Option<f64>,
+    /// Each entry, in the order of the study.
     pub models: Vec<Headline>,
     /// Every two of them.
     pub pairs: Vec<Comparison>,
-    /// The same in words, the most important first.
+    /// What it comes to in words, the most important first; without the pairs.
     pub sentences: Vec<String>,
+    /// Every pair in words.
+    pub pair_sentences: Vec<String>,
 }
 
-/// What is known of a test clip.
-struct Clip {
-    class: u32,
-    group: String,
-}
-
-/// Compares what every network's finished runs say of the test clips after the last mark; none before any is finished.
-pub fn conclude(study: &Study, directory: &StudyDirectory) -> Result<Option<Conclusion>, StudyError> {
-    let Some(&epochs) = study.marks.last() else { return Ok(None) };
-    let mut clips: BTreeMap<String, Clip> = BTreeMap::new();
-    // The folds of a cross-validation are one run; random splits are each a run of their own.
-    let random = study.protocol == Protocol::Bbnn;
-    let mut said: Vec<BTreeMap<(usize, u64), HashMap<String, u32>>> = vec![BTreeMap::new(); study.models.len()];
-    let mut classes = 0;
-    for cell in study.cells().into_iter().filter(|cell| study.epochs(cell) == epochs) {
-        let finished = directory.result(&cell)?.is_some_and(|result| result.diverged_in.is_none());
-        let path = directory.cell(&cell).join(format!("predictions-{epochs}.csv"));
-        if finished && path.is_file() {
-            let run = said[cell.model].entry((if random { cell.fold } else { 0 }, cell.seed)).or_default();
-            classes = read(directory, &cell, &path, &mut clips, run)?.max(classes);
-        }
-    }
-    if clips.is_empty() {
+/// Compares what every entry's finished runs say of the test clips after the last mark; none before any is finished.
+pub fn conclude(study: &Study, directory: &StudyDirectory) -> Result<Option<(Outcomes, Conclusion)>, StudyError> {
+    let outcomes = Outcomes::read(study, directory)?;
+    if outcomes.clips.is_empty() {
         return Ok(None);
     }
-    let models: Vec<Model> = said
-        .into_iter()
-        .enumerate()
-        .filter(|(_, runs)| !runs.is_empty())
-        .map(|(model, runs)| {
-            let run = |((split, seed), said): ((usize, u64), HashMap<String, u32>)| {
-                let predictions = clips.keys().map(|path| said.get(path).copied()).collect();
-                Run { split, seed, predictions }
-            };
-            Model { name: label(study, model), runs: runs.into_iter().map(run).collect() }
-        })
-        .collect();
-    let compared = Clips {
-        classes,
-        labels: clips.values().map(|clip| clip.class).collect(),
-        groups: clips.values().map(|clip| clip.group.clone()).collect(),
-        group_noun: "track".into(),
-        // 80/10/10.
-        test_parts: if random { TestParts::RandomSplits { test_to_train: 0.125 } } else { TestParts::Same },
+    let clips = outcomes.tested(study);
+    let models: Vec<Model> = outcomes.entries.iter().map(|entry| entry.named()).collect();
+    let pairs = statistics::compare_all(&clips, &models, Metric::Accuracy, study.split_seed);
+    let headlines = outcomes.entries.iter().zip(&models);
+    let conclusion = Conclusion {
+        protocol: study.protocol.to_string(),
+        epochs: study.marks.last().copied().unwrap_or(0),
+        classes: outcomes.classes.clone(),
+        clips: clips.labels.len(),
+        groups: outcomes.groups(),
+        group_noun: clips.group_noun.clone(),
+        majority_baseline: outcomes.majority_baseline,
+        models: headlines.map(|(entry, model)| headline(&outcomes.classes, &clips, entry, model, study.split_seed)).collect(),
+        sentences: sentences(study, &outcomes, &clips, &pairs),
+        pair_sentences: statistics::sentences(&pairs),
+        pairs,
     };
-    let seed = study.models.first().map_or(0, |config| config.train.seed);
-    let pairs = statistics::compare_all(&compared, &models, Metric::Accuracy, seed);
-    let groups = compared.groups.iter().collect::<std::collections::BTreeSet<_>>().len();
-    let headline = |model: &Model| {
-        let mean = |metric: Metric| {
-            let values: Vec<f64> = model.runs.iter().filter_map(|run| metric.of(&run.confusion_matrix(&compared))).collect();
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
-        Headline {
-            model: model.name.clone(),
-            test_accuracy: mean(Metric::Accuracy),
-            interval: statistics::interval(&compared, model, Metric::Accuracy, seed),
-            macro_f1: mean(Metric::MacroF1),
-        }
-    };
-    let mut sentences = vec![format!("protocol {}: {}", study.protocol, study.protocol.words())];
-    sentences.extend(statistics::leader(&pairs));
-    sentences.extend(statistics::too_few_groups(groups, &compared.group_noun));
-    sentences.extend(statistics::sentences(&pairs));
-    let models = models.iter().map(headline).collect();
-    let conclusion = Conclusion { epochs, clips: compared.labels.len(), groups, models, pairs, sentences };
     directory.write(&directory.file("statistics.json"), &conclusion)?;
-    Ok(Some(conclusion))
+    Ok(Some((outcomes, conclusion)))
 }
 
-/// Adds what a cell said of its test clips; returns the number of classes.
-fn read(
-    directory: &StudyDirectory,
-    cell: &Cell,
-    path: &Path,
-    clips: &mut BTreeMap<String, Clip>,
-    said: &mut HashMap<String, u32>,
-) -> Result<usize, StudyError> {
-    let table = |path: &Path| {
-        let unreadable = |error: csv::Error| StudyError::Unreadable { path: path.into(), problem: error.to_string() };
-        let mut reader = csv::Reader::from_path(path).map_err(unreadable)?;
-        let header = reader.headers().map_err(unreadable)?.clone();
-        let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-        Ok::<_, StudyError>((header, rows))
+fn headline(classes: &[String], clips: &Clips, entry: &super::outcomes::EntryOutcome, model: &Model, seed: u64) -> Headline {
+    let mean = |metric: Metric| {
+        let values: Vec<f64> = model.runs.iter().filter_map(|run| metric.of(&run.confusion_matrix(clips))).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
-    let splits = directory.cell(cell).join("splits.csv");
-    let groups: HashMap<String, String> = {
-        let (_, rows) = table(&splits)?;
-        rows.iter().filter_map(|row| Some((row.get(0)?.to_owned(), row.get(3)?.to_owned()))).collect()
-    };
-    let (header, rows) = table(path)?;
-    let class = |name: Option<&str>| header.iter().skip(3).position(|class| Some(class) == name).map(|class| class as u32);
-    for row in &rows {
-        let (Some(clip), Some(label), Some(named)) = (row.get(0), class(row.get(1)), class(row.get(2))) else {
-            let problem = "a row names a class that no column has".to_owned();
-            return Err(StudyError::Unreadable { path: path.into(), problem });
-        };
-        let group = groups.get(clip).cloned().unwrap_or_else(|| clip.to_owned());
-        clips.insert(clip.into(), Clip { class: label, group });
-        said.insert(clip.into(), named);
+    let confusion_matrix = entry.confusion_matrix(clips);
+    let of_class =
+        |(class, name): (usize, &String)| ClassEvaluation { name: name.clone(), metrics: confusion_matrix.class(class) };
+    let labels: Vec<u32> = entry.each(clips).map(|(label, _)| label).collect();
+    let probabilities: Vec<f32> = entry.each(clips).flat_map(|(_, said)| said.probabilities.iter().copied()).collect();
+    Headline {
+        model: model.name.clone(),
+        runs: model.runs.len(),
+        test_accuracy: mean(Metric::Accuracy),
+        interval: statistics::interval(clips, model, Metric::Accuracy, seed),
+        balanced_accuracy: mean(Metric::BalancedAccuracy),
+        macro_f1: mean(Metric::MacroF1),
+        classes: classes.iter().enumerate().map(of_class).collect(),
+        calibration: statistics::calibration(clips.classes, &labels, &probabilities),
+        confusion_matrix,
     }
-    Ok(header.len().saturating_sub(3))
+}
+
+fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Comparison]) -> Vec<String> {
+    let mut sentences: Vec<String> = statistics::leader(pairs).into_iter().collect();
+    sentences.extend(beside_baseline(study, pairs));
+    sentences.extend(statistics::too_few_groups(outcomes.groups(), &clips.group_noun));
+    if let Some(majority) = outcomes.majority_baseline {
+        sentences.push(format!("always naming the training part's largest class: {}", percent(majority)));
+    }
+    if outcomes.diverged > 0 {
+        sentences.push(format!("{} diverged and counts nowhere", count(outcomes.diverged, "run")));
+    }
+    if outcomes.missing > 0 {
+        sentences.push(format!("{} still missing: these figures will change", count(outcomes.missing, "run")));
+    }
+    sentences.push(format!("protocol {}: {}", study.protocol, study.protocol.words()));
+    if study.independent {
+        sentences.push("every number of epochs is a run of its own with a seed of its own".into());
+    } else if study.marks.len() > 1 {
+        sentences.push("the accuracies over the epochs are looks at the same runs".into());
+    }
+    sentences
+}
+
+/// Which networks the simple baseline leaves standing; none where there is none.
+fn beside_baseline(study: &Study, pairs: &[Comparison]) -> Option<String> {
+    let place = study.models.iter().position(|entry| entry.name() == Contestant::Baseline)?;
+    let baseline = study.label(place);
+    let (mut ahead, mut level) = (Vec::new(), Vec::new());
+    for pair in pairs {
+        let [a, b] = &pair.models;
+        let other = if *a == baseline {
+            b
+        } else if *b == baseline {
+            a
+        } else {
+            continue;
+        };
+        if statistics::ahead(pair) == Some(other.as_str()) { ahead.push(other.clone()) } else { level.push(other.clone()) }
+    }
+    let words = match (ahead.as_slice(), level.as_slice()) {
+        ([], []) => return None,
+        (ahead, []) => format!("{} ahead of the simple baseline", are(ahead)),
+        ([], level) => format!("no network here ({}) is ahead of the simple baseline", listed(level)),
+        (ahead, level) => format!("{} ahead of the simple baseline, {} not", are(ahead), are(level)),
+    };
+    Some(format!("{words}: it knows mean, spread and pace of the mel bands, nothing of the course of the music"))
+}
+
+fn are(names: &[String]) -> String {
+    format!("{} {}", listed(names), if names.len() == 1 { "is" } else { "are" })
 }

@@ -1,14 +1,16 @@
 //! What a study leaves on disk.
 
-use super::{Cell, Study};
+use super::timing::Timing;
+use super::{Cell, LengthResult, Study};
+use crate::train::Mark;
 use crate::train::predictions::{PredictionsError, write_predictions};
 use crate::train::run_directory::{RunDirectoryError, write_atomic};
-use crate::train::{Mark, Trained};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
 const STUDY: &str = "study.json";
 const RESULT: &str = "result.json";
+/// Times: of a cell's epochs in its directory, of the networks by turns in the study's.
 const TIMING: &str = "timing.json";
 
 /// Why a study's directory cannot be used.
@@ -90,6 +92,30 @@ pub struct CellResult {
     pub marks: Vec<MarkResult>,
     /// The epoch in which nothing but infinities was left.
     pub diverged_in: Option<usize>,
+    /// With the final weights: accuracy by the seconds that are heard of each test clip.
+    #[serde(default)]
+    pub lengths: Vec<LengthResult>,
+}
+
+impl CellResult {
+    /// What it had come to after `epoch` epochs: the baseline's only result stands for every number of them.
+    pub fn at(&self, epoch: usize) -> Option<&MarkResult> {
+        match &*self.marks {
+            [only] if only.epoch == 0 => Some(only),
+            marks => marks.iter().find(|mark| mark.epoch == epoch),
+        }
+    }
+}
+
+/// What a cell came to, before it is written.
+pub(super) struct Finished<'a> {
+    /// Class names.
+    pub classes: &'a [String],
+    pub parameters: usize,
+    pub marks: &'a [Mark],
+    pub lengths: Vec<LengthResult>,
+    /// Of a network.
+    pub timing: Option<CellTiming>,
 }
 
 /// `timing.json` of a finished cell.
@@ -165,33 +191,47 @@ impl StudyDirectory {
     }
 
     /// Writes what a training came to; its result last, which finishes it.
-    pub(super) fn finish(&self, cell: &Cell, classes: &[String], trained: &Trained) -> Result<(), StudyError> {
+    pub(super) fn finish(&self, cell: &Cell, finished: Finished) -> Result<(), StudyError> {
         let folder = self.cell(cell);
-        for mark in trained.marks.iter().filter(|mark| mark.test.is_some()) {
-            let path = folder.join(format!("predictions-{}.csv", mark.epoch));
-            write_predictions(&path, classes, &mark.test_predictions)?;
+        for mark in finished.marks.iter().filter(|mark| mark.test.is_some()) {
+            let path = folder.join(predictions_file(mark.epoch));
+            write_predictions(&path, finished.classes, &mark.test_predictions)?;
         }
-        let timing = CellTiming {
-            epoch_seconds: trained.epoch_seconds.clone(),
-            gpu_seconds: trained.gpu_seconds.clone(),
-            adapter: trained.summary.adapter.clone(),
-        };
-        self.write(&folder.join(TIMING), &timing)?;
-        let marks = trained.marks.iter().map(MarkResult::of).collect();
-        let result = CellResult { cell: cell.clone(), parameters: trained.summary.parameters, marks, diverged_in: None };
-        self.write(&folder.join(RESULT), &result)
+        if let Some(timing) = &finished.timing {
+            self.write(&folder.join(TIMING), timing)?;
+        }
+        let marks = finished.marks.iter().map(MarkResult::of).collect();
+        let (parameters, lengths) = (finished.parameters, finished.lengths);
+        self.write(&folder.join(RESULT), &CellResult { cell: cell.clone(), parameters, marks, diverged_in: None, lengths })
     }
 
     /// Notes that a training diverged, which finishes it too: it would do so again.
     pub(super) fn finish_diverged(&self, cell: &Cell, parameters: usize, epoch: usize) -> Result<(), StudyError> {
-        let result = CellResult { cell: cell.clone(), parameters, marks: Vec::new(), diverged_in: Some(epoch) };
+        let (marks, lengths) = (Vec::new(), Vec::new());
+        let result = CellResult { cell: cell.clone(), parameters, marks, diverged_in: Some(epoch), lengths };
         self.write(&self.cell(cell).join(RESULT), &result)
+    }
+
+    /// The networks' times by turns, if they were taken.
+    pub fn turns(&self) -> Result<Option<Timing>, StudyError> {
+        let path = self.file(TIMING);
+        if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Keeps the networks' times by turns.
+    pub fn write_turns(&self, timing: &Timing) -> Result<(), StudyError> {
+        self.write(&self.file(TIMING), timing)
     }
 
     pub(super) fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StudyError> {
         let json = serde_json::to_string_pretty(value).expect("plain numbers and strings");
         Ok(write_atomic(path, format!("{json}\n").as_bytes())?)
     }
+}
+
+/// The name of the table of what was said of the test clips after `epoch` epochs.
+pub(super) fn predictions_file(epoch: usize) -> String {
+    format!("predictions-{epoch}.csv")
 }
 
 fn create(path: &Path) -> Result<(), StudyError> {

@@ -6,17 +6,16 @@
 //! give, which says less, and the outcome says that it does.
 
 use super::statistics::{Block, spread};
-use super::tables::label;
 use super::verify::{Tested, config, rows};
-use super::{Capsule, CapsuleError, Cell, CompareError, StudyDirectory, StudyError, Verdict, VerifyError};
+use super::{Capsule, CapsuleError, Cell, CompareError, StudyDirectory, StudyError, Verdict, VerifyError, run};
 use crate::config::Config;
 use crate::dataset::{Collection, DatasetError};
 use crate::gpu::Gpu;
+use crate::train::TrainError;
 use crate::train::checkpoint::MODEL_FILE;
 use crate::train::event::Observer;
 use crate::train::metrics::accuracy_ci95;
 use crate::train::run_directory::RunDirectory;
-use crate::train::{TrainError, train_to_marks};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,7 +101,7 @@ pub fn retrain(
         let verdict = again.as_ref().ok().map(|_| tested.verdict(cell, &probabilities));
         outcome.cells.push(Retrained {
             cell: cell.to_string(),
-            network: label(&capsule.study, cell.model),
+            network: capsule.study.label(cell.model),
             published_accuracy: accuracy(capsule, cell)?.0,
             again: verdict,
             diverged_in: again.as_ref().err().copied(),
@@ -132,20 +131,12 @@ fn train(
     directory: &StudyDirectory,
     observe: impl FnOnce(&RunDirectory) -> std::io::Result<Box<dyn Observer>>,
 ) -> Result<Result<Vec<Vec<f32>>, usize>, VerifyError> {
-    let failed = |source| CompareError::Train { cell: cell.to_string(), source };
     if directory.result(cell).map_err(CompareError::from)?.is_none() {
         directory.clear(cell).map_err(CompareError::from)?;
         let run = RunDirectory::create(Some(&directory.cell(cell)), cell).map_err(CompareError::from)?;
-        run.write_config(config).map_err(CompareError::from)?;
-        run.write_environment(serde_json::to_value(gpu.summary()).unwrap_or_default()).map_err(CompareError::from)?;
-        let mut observer = observe(&run).map_err(|error| failed(TrainError::Observer(error)))?;
-        let marks: &[usize] = if capsule.study.independent { &[] } else { &capsule.study.marks };
-        let finished = match train_to_marks(gpu, config, &tested.data, &run, marks, observer.as_mut()) {
-            Ok(trained) => directory.finish(cell, &config.data.classes, &trained),
-            Err(TrainError::Diverged { epoch, .. }) => directory.finish_diverged(cell, 0, epoch),
-            Err(source) => return Err(failed(source).into()),
-        };
-        finished.map_err(CompareError::from)?;
+        let failed = |error| CompareError::Train { cell: cell.to_string(), source: TrainError::Observer(error) };
+        let mut observer = observe(&run).map_err(failed)?;
+        run::train(gpu, &capsule.study, directory, cell, config, &tested.data, &run, observer.as_mut())?;
     }
     if let Some(epoch) = directory.result(cell).map_err(CompareError::from)?.and_then(|result| result.diverged_in) {
         return Ok(Err(epoch));
@@ -213,7 +204,7 @@ fn judge(capsule: &Capsule, own: &[(&Cell, &Tested, &Retrained)]) -> Result<Outc
     let same_bits = !diverged && verdicts().all(|verdict| verdict.same_bits);
     let inside = |[low, high]: [f64; 2]| accuracy.is_some_and(|accuracy| (low - 1e-12..=high + 1e-12).contains(&accuracy));
     Ok(Outcome {
-        network: label(&capsule.study, model),
+        network: capsule.study.label(model),
         runs: own.len(),
         seeds: seeds.len(),
         published_accuracy: published,

@@ -1,13 +1,25 @@
-//! The tables of a study: accuracies and times apart, since the former are the same wherever and however often the study
-//! is made.
+//! The tables of a study: what was measured of the clips, and times apart, since the former are the same wherever and
+//! however often the study is made.
+//!
+//! | file | a row for each |
+//! |---|---|
+//! | `accuracy.csv` | entry, seed, fold and mark |
+//! | `lengths.csv` | entry, seed, fold and clip length |
+//! | `classes.csv`, `confusion_matrix.csv` | entry and class, all runs together |
+//! | `mistakes.csv` | entry and clip that it named wrongly |
+//! | `summary.csv` | entry; holds times |
+//! | `timing.csv` | network: medians; holds times |
+//! | `epochs.csv` | epoch of every training; holds times |
 
-use super::{Cell, CellResult, MarkResult, Study, StudyDirectory, StudyError};
+use super::summary::{Summary, finished, summarise, time_rows};
+use super::{Conclusion, Outcomes, Study, StudyDirectory, StudyError, mistakes};
 use serde::Serialize;
 use std::path::Path;
 
-/// One row of `accuracy.csv`.
+/// One row of `accuracy.csv`. The baseline has 0 epochs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct AccuracyRow {
+    protocol: String,
     model: String,
     seed: u64,
     fold: usize,
@@ -18,9 +30,20 @@ struct AccuracyRow {
     test_macro_f1: Option<f64>,
 }
 
-/// One row of `timing.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct TimingRow {
+struct LengthRow {
+    protocol: String,
+    model: String,
+    seed: u64,
+    fold: usize,
+    seconds: f64,
+    frames: usize,
+    clips: usize,
+    test_accuracy: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct EpochRow {
     model: String,
     seed: u64,
     fold: usize,
@@ -31,85 +54,70 @@ struct TimingRow {
     adapter: String,
 }
 
-/// One network in the study's summary.
+/// `Summary` as CSV has it: a column for each length.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Summary {
-    /// The network.
-    pub model: String,
-    /// Trained numbers and running statistics.
-    pub parameters: usize,
-    /// Trainings that are finished, and of those the ones that diverged.
-    pub cells: usize,
-    /// See `cells`.
-    pub diverged: usize,
-    /// Accuracy on the test part at the last mark: mean over seeds and folds, 0..1.
-    pub test_accuracy: Option<f64>,
-    /// The same of the validation part.
-    pub val_accuracy: Option<f64>,
-    /// Mean over all marks of the mean accuracy on the test part: the figure of the genre study.
-    pub mean_over_marks: Option<f64>,
-    /// Mean accuracy on the test part after 100 epochs, if that is a mark.
-    pub at_100_epochs: Option<f64>,
-    /// The first mark from which the mean accuracy on the test part keeps its final value (to half a point).
-    pub settled_at: Option<usize>,
+struct SummaryRow {
+    protocol: String,
+    model: String,
+    parameters: usize,
+    cells: usize,
+    diverged: usize,
+    test_accuracy: Option<f64>,
+    val_accuracy: Option<f64>,
+    mean_over_marks: Option<f64>,
+    at_100_epochs: Option<f64>,
+    settled_at: Option<usize>,
+    epoch_seconds: Option<f64>,
+    seconds_to_best: Option<f64>,
+    test_accuracy_3s: Option<f64>,
+    test_accuracy_6s: Option<f64>,
+    test_accuracy_15s: Option<f64>,
+    test_accuracy_30s: Option<f64>,
 }
 
-/// The name of a network in tables: with its place where a study has two of a kind.
-pub(super) fn label(study: &Study, model: usize) -> String {
-    let name = study.models[model].model.name;
-    let same = study.models.iter().filter(|other| other.model.name == name).count();
-    if same > 1 { format!("{name}-{}", model + 1) } else { name.to_string() }
-}
-
-fn finished(study: &Study, directory: &StudyDirectory) -> Result<Vec<(Cell, CellResult)>, StudyError> {
-    let mut found = Vec::new();
-    for cell in study.cells() {
-        if let Some(result) = directory.result(&cell)? {
-            found.push((cell, result));
+impl SummaryRow {
+    fn new(study: &Study, summary: Summary) -> Self {
+        let at = |seconds: f64| summary.lengths.iter().find(|length| length.seconds == seconds)?.test_accuracy;
+        Self {
+            protocol: study.protocol.to_string(),
+            test_accuracy_3s: at(3.0),
+            test_accuracy_6s: at(6.0),
+            test_accuracy_15s: at(15.0),
+            test_accuracy_30s: at(30.0),
+            model: summary.model,
+            parameters: summary.parameters,
+            cells: summary.cells,
+            diverged: summary.diverged,
+            test_accuracy: summary.test_accuracy,
+            val_accuracy: summary.val_accuracy,
+            mean_over_marks: summary.mean_over_marks,
+            at_100_epochs: summary.at_100_epochs,
+            settled_at: summary.settled_at,
+            epoch_seconds: summary.epoch_seconds,
+            seconds_to_best: summary.seconds_to_best,
         }
     }
-    Ok(found)
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0);
-    values.for_each(|value| (sum, count) = (sum + value, count + 1));
-    (count > 0).then(|| sum / f64::from(count))
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct ClassRow {
+    protocol: String,
+    model: String,
+    class: String,
+    clips: usize,
+    precision: Option<f64>,
+    recall: Option<f64>,
+    f1: Option<f64>,
 }
 
-/// What each network came to so far, in the order of the study.
-pub fn summarise(study: &Study, directory: &StudyDirectory) -> Result<Vec<Summary>, StudyError> {
-    let results = finished(study, directory)?;
-    let summary = |model: usize| {
-        let own: Vec<&CellResult> = results.iter().filter(|(cell, _)| cell.model == model).map(|(_, result)| result).collect();
-        let at = |epoch: usize, value: fn(&MarkResult) -> Option<f64>| {
-            mean(own.iter().flat_map(|result| &result.marks).filter(|mark| mark.epoch == epoch).filter_map(value))
-        };
-        let test: fn(&MarkResult) -> Option<f64> = |mark| mark.test_accuracy;
-        let curve: Vec<(usize, f64)> = study.marks.iter().filter_map(|&epoch| Some((epoch, at(epoch, test)?))).collect();
-        let last = curve.last().copied();
-        let unsettled = last.map(|(_, end)| curve.iter().rposition(|(_, value)| (value - end).abs() > 0.005));
-        Summary {
-            model: label(study, model),
-            parameters: own.first().map_or(0, |result| result.parameters),
-            cells: own.len(),
-            diverged: own.iter().filter(|result| result.diverged_in.is_some()).count(),
-            test_accuracy: last.map(|(_, accuracy)| accuracy),
-            val_accuracy: study.marks.last().and_then(|&epoch| at(epoch, |mark| mark.val_accuracy)),
-            mean_over_marks: mean(curve.iter().map(|(_, accuracy)| *accuracy)),
-            at_100_epochs: at(100, test),
-            settled_at: unsettled.map(|place| curve[place.map_or(0, |place| place + 1)].0),
-        }
-    };
-    Ok((0..study.models.len()).map(summary).collect())
-}
-
-/// Writes `accuracy.csv`, `summary.csv` and `timing.csv` from what is finished.
+/// Writes the tables of what is finished.
 pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), StudyError> {
-    let (mut accuracies, mut times) = (Vec::new(), Vec::new());
+    let (mut accuracies, mut lengths, mut epochs) = (Vec::new(), Vec::new(), Vec::new());
+    let protocol = study.protocol.to_string();
     for (cell, result) in finished(study, directory)? {
-        let model = label(study, cell.model);
+        let model = study.label(cell.model);
         accuracies.extend(result.marks.iter().map(|mark| AccuracyRow {
+            protocol: protocol.clone(),
             model: model.clone(),
             seed: cell.seed,
             fold: cell.fold,
@@ -119,9 +127,19 @@ pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), Stu
             test_accuracy: mark.test_accuracy,
             test_macro_f1: mark.test_macro_f1,
         }));
+        lengths.extend(result.lengths.iter().map(|length| LengthRow {
+            protocol: protocol.clone(),
+            model: model.clone(),
+            seed: cell.seed,
+            fold: cell.fold,
+            seconds: length.seconds,
+            frames: length.frames,
+            clips: length.clips,
+            test_accuracy: length.test_accuracy,
+        }));
         let Some(timing) = directory.timing(&cell)? else { continue };
         let seconds = timing.epoch_seconds.iter().zip(&timing.gpu_seconds).enumerate();
-        times.extend(seconds.map(|(i, (&epoch_seconds, &gpu_seconds))| TimingRow {
+        epochs.extend(seconds.map(|(i, (&epoch_seconds, &gpu_seconds))| EpochRow {
             model: model.clone(),
             seed: cell.seed,
             fold: cell.fold,
@@ -132,15 +150,61 @@ pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), Stu
             adapter: timing.adapter.clone(),
         }));
     }
+    let summaries = summarise(study, directory)?.into_iter().map(|summary| SummaryRow::new(study, summary));
     write(&directory.file("accuracy.csv"), &accuracies)?;
-    write(&directory.file("summary.csv"), &summarise(study, directory)?)?;
-    write(&directory.file("timing.csv"), &times)
+    write(&directory.file("lengths.csv"), &lengths)?;
+    write(&directory.file("summary.csv"), &summaries.collect::<Vec<_>>())?;
+    write(&directory.file("timing.csv"), &time_rows(study, directory)?)?;
+    write(&directory.file("epochs.csv"), &epochs)
+}
+
+/// Writes the tables of what was said of the clips.
+pub fn write_outcomes(
+    study: &Study,
+    directory: &StudyDirectory,
+    outcomes: &Outcomes,
+    conclusion: &Conclusion,
+) -> Result<(), StudyError> {
+    let protocol = study.protocol.to_string();
+    let mut classes = Vec::new();
+    let mut confusions = Vec::new();
+    for model in &conclusion.models {
+        classes.extend(model.classes.iter().map(|class| ClassRow {
+            protocol: protocol.clone(),
+            model: model.model.clone(),
+            class: class.name.clone(),
+            clips: class.metrics.support,
+            precision: class.metrics.precision,
+            recall: class.metrics.recall,
+            f1: class.metrics.f1,
+        }));
+        for (class, counts) in conclusion.classes.iter().zip(&model.confusion_matrix.counts) {
+            let mut row = vec![model.model.clone(), class.clone()];
+            row.extend(counts.iter().map(usize::to_string));
+            confusions.push(row);
+        }
+    }
+    let mut header = vec!["model".to_owned(), "label".to_owned()];
+    header.extend(conclusion.classes.iter().cloned());
+    write(&directory.file("classes.csv"), &classes)?;
+    write(&directory.file("mistakes.csv"), &mistakes::mistakes(outcomes))?;
+    write_with(&directory.file("confusion_matrix.csv"), |table| {
+        table.write_record(&header)?;
+        confusions.iter().try_for_each(|row| table.write_record(row))
+    })
 }
 
 fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), StudyError> {
+    write_with(path, |table| rows.iter().try_for_each(|row| table.serialize(row)))
+}
+
+fn write_with(
+    path: &Path,
+    rows: impl FnOnce(&mut csv::Writer<std::fs::File>) -> Result<(), csv::Error>,
+) -> Result<(), StudyError> {
     let write = || {
         let mut table = csv::Writer::from_path(path)?;
-        rows.iter().try_for_each(|row| table.serialize(row))?;
+        rows(&mut table)?;
         table.flush().map_err(csv::Error::from)
     };
     write().map_err(|source| StudyError::Table { path: path.into(), source })

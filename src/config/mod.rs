@@ -165,6 +165,13 @@ impl Config {
         toml::Value::Table(merged).try_into()
     }
 
+    /// This with what `table` says over it, not yet validated.
+    pub fn with(&self, table: toml::Table) -> Result<Self, toml::de::Error> {
+        let mut merged = toml::Table::try_from(self).expect("a configuration is a table");
+        merge(&mut merged, table);
+        toml::Value::Table(merged).try_into()
+    }
+
     /// The text of `config.toml`.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration is plain tables of numbers and strings")

@@ -107,6 +107,12 @@ impl Batches {
         Self { plan, frames, n_mels, batch_size, augmentation: None }
     }
 
+    /// The first `batches` of them.
+    pub fn take(mut self, batches: usize) -> Self {
+        self.plan.truncate(batches * self.batch_size);
+        self
+    }
+
     /// Number of batches.
     pub fn len(&self) -> usize {
         self.plan.len().div_ceil(self.batch_size)

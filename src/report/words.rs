@@ -34,6 +34,15 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(number))
 }
 
+/// `a, b and c`.
+pub fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => name.clone(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    }
+}
+
 /// A time that was measured: `0.84 s`, `11.8 s`, `612 s`.
 pub fn seconds(seconds: f64) -> String {
     let decimals = match seconds {

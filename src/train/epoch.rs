@@ -17,6 +17,8 @@ pub(super) struct EpochResult {
     pub loss: f64,
     pub accuracy: f64,
     pub seconds: f64,
+    /// Of these, the host's for cutting crops and handing them to the device.
+    pub data_seconds: f64,
     pub gpu_seconds: Option<f64>,
     /// Updates.
     pub steps: usize,
@@ -80,9 +82,12 @@ pub(super) fn train_epoch(
         let step = Step { epoch, step: sums.batches, steps: batches.len(), loss: sums.loss(), accuracy: sums.accuracy() };
         observer.event(&Event::Step(step)).map_err(TrainError::Observer)
     };
+    let mut data_seconds = 0.0;
     for i in 0..batches.len() {
+        let begun = Instant::now();
         batches.fill(i, &mut batch);
         network.upload(&batch.features, &batch.labels);
+        data_seconds += begun.elapsed().as_secs_f64();
         network.set_dropout_seed(dropout_seed(session.config.train.seed, epoch, batches.len(), i));
         let size = Size { batch: batch.len(), frames: batch.frames };
         let mut pass = Pass::timed(gpu, session.timer.as_ref());
@@ -121,7 +126,7 @@ pub(super) fn train_epoch(
     }
     let gpu_seconds = session.timer.as_ref().and_then(crate::gpu::Timer::take);
     let learning_rate = rate(steps.saturating_sub(1));
-    Ok(EpochResult { loss: sums.loss(), accuracy: sums.accuracy(), seconds, gpu_seconds, steps, learning_rate })
+    Ok(EpochResult { loss: sums.loss(), accuracy: sums.accuracy(), seconds, data_seconds, gpu_seconds, steps, learning_rate })
 }
 
 /// A number of its own for each batch of a run: the batch's in the low word, the run's in the high one.

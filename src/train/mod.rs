@@ -13,16 +13,20 @@ pub mod metrics;
 pub mod named_tensor;
 pub mod permute;
 pub mod predictions;
+mod restore;
 mod run;
 pub mod run_directory;
 mod session;
+mod turns;
 mod validate;
 pub mod weights;
 
 pub use conclude::{evaluate_part, predict_part, write_evaluation};
 pub use early_stop::EarlyStop;
+pub use restore::restore;
 pub use run::{Mark, Trained, train, train_to_marks};
 use session::Session;
+pub use turns::{Turn, Turns};
 
 use crate::dataset::DatasetError;
 use crate::gpu::{Gpu, GpuError};

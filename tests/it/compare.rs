@@ -2,8 +2,8 @@
 
 use crate::training::{Recorder, built_in, built_in_collection, gpu, tiny_config};
 use melgrad::compare::{
-    Capsule, CapsuleError, Cell, Shard, Study, StudyDirectory, StudyError, conclude, run, summarise, verify, write_capsule,
-    write_tables,
+    Capsule, CapsuleError, Cell, Entry, Reading, Shard, Study, StudyDirectory, StudyError, conclude, run, summarise, verify,
+    write_capsule, write_outcomes, write_tables,
 };
 use melgrad::config::{Config, ModelName};
 use melgrad::dataset::{Dataset, Protocol, Split};
@@ -14,17 +14,19 @@ use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::{train, train_to_marks};
 use std::path::Path;
 
-fn study(independent: bool) -> Study {
+pub(crate) fn study(independent: bool) -> Study {
     let of = |name| {
         let mut config = Config::new(name);
         (config.model.hidden, config.model.layers) = (8, 1);
         config.train = tiny_config().train;
         config
     };
-    let models = [ModelName::Indrnn, ModelName::Gru].map(of).to_vec();
+    let [indrnn, gru] = [ModelName::Indrnn, ModelName::Gru].map(of);
+    let baseline = Entry::Baseline(Reading::of(&indrnn));
     Study {
         schema: Study::SCHEMA,
-        models,
+        models: vec![indrnn.into(), gru.into(), baseline],
+        split_seed: 0,
         seeds: vec![0, 1],
         protocol: Protocol::Grouped,
         folds: 1,
@@ -34,7 +36,7 @@ fn study(independent: bool) -> Study {
 }
 
 /// Trains what is open, stopping before cell number `most` of it; returns the cells that were trained.
-fn go_on(gpu: &Gpu, study: &Study, shard: Shard, path: &Path, data: &Dataset, most: usize) -> Vec<String> {
+pub(crate) fn go_on(gpu: &Gpu, study: &Study, shard: Shard, path: &Path, data: &Dataset, most: usize) -> Vec<String> {
     let directory = StudyDirectory::open(path, study).unwrap();
     let mut trained = Vec::new();
     let observe = |cell: &Cell, _: &RunDirectory, place: usize, _: usize| -> std::io::Result<Box<dyn Observer>> {
@@ -47,11 +49,16 @@ fn go_on(gpu: &Gpu, study: &Study, shard: Shard, path: &Path, data: &Dataset, mo
     let outcome = run(gpu, study, shard, &directory, |_, _| Ok(data.clone()), observe);
     assert_eq!(outcome.is_ok(), trained.len() < most, "{outcome:?}");
     write_tables(study, &directory).unwrap();
+    if let Some((outcomes, conclusion)) = conclude(study, &directory).unwrap() {
+        write_outcomes(study, &directory, &outcomes, &conclusion).unwrap();
+    }
     trained
 }
 
-fn tables(path: &Path) -> [Vec<u8>; 2] {
-    ["accuracy.csv", "summary.csv"].map(|name| std::fs::read(path.join(name)).unwrap())
+/// Everything that holds no times.
+fn tables(path: &Path) -> [Vec<u8>; 6] {
+    let names = ["accuracy.csv", "lengths.csv", "classes.csv", "confusion_matrix.csv", "mistakes.csv", "statistics.json"];
+    names.map(|name| std::fs::read(path.join(name)).unwrap())
 }
 
 #[test]
@@ -80,10 +87,12 @@ fn an_interrupted_study_and_its_shards_give_the_tables_of_an_undisturbed_one() {
             assert!(tables(&whole) == tables(other), "{} differs (independent: {independent})", other.display());
         }
         let rows = String::from_utf8(tables(&whole)[0].clone()).unwrap().lines().count() - 1;
-        assert_eq!(rows, 2 * 2 * 3, "a row for each network, seed and mark");
+        assert_eq!(rows, 2 * 2 * 3 + 1, "a row for each network, seed and mark, and one for the baseline");
         assert_eq!(summarise(&study, &directory).unwrap().iter().map(|model| model.cells).sum::<usize>(), cells);
-        let conclusion = conclude(&study, &directory).unwrap().unwrap();
-        assert_eq!((conclusion.epochs, conclusion.clips, conclusion.models.len(), conclusion.pairs.len()), (3, 15, 2, 1));
+        let (outcomes, conclusion) = conclude(&study, &directory).unwrap().unwrap();
+        assert_eq!((conclusion.epochs, conclusion.clips, conclusion.models.len(), conclusion.pairs.len()), (3, 15, 3, 3));
+        assert_eq!(outcomes.entries.iter().map(|entry| entry.runs.len()).collect::<Vec<_>>(), [2, 2, 1]);
+        assert!(conclusion.sentences.iter().any(|sentence| sentence.contains("simple baseline")), "{:?}", conclusion.sentences);
         assert!(conclusion.sentences.iter().any(|sentence| sentence.contains("too few to tell")), "{:?}", conclusion.sentences);
         for (headline, summary) in conclusion.models.iter().zip(summarise(&study, &directory).unwrap()) {
             let [a, b] = [headline.test_accuracy, summary.test_accuracy].map(Option::unwrap);
@@ -118,16 +127,21 @@ fn another_study_or_something_else_is_not_written_into() {
     StudyDirectory::open(&path, &study(false)).unwrap();
     StudyDirectory::open(&path, &study(false)).unwrap();
     let mut other = study(false);
-    other.models[1].train.learning_rate = 0.5;
+    let Entry::Network(config) = &mut other.models[1] else { panic!("a network") };
+    config.train.learning_rate = 0.5;
     let error = StudyDirectory::open(&path, &other).unwrap_err();
-    assert!(matches!(error, StudyError::Other { .. }) && error.to_string().contains("models.1.train.learning_rate"), "{error}");
+    assert!(
+        matches!(error, StudyError::Other { .. }) && error.to_string().contains("models.1.network.train.learning_rate"),
+        "{error}"
+    );
     std::fs::write(folder.path().join("song.mp3"), "").unwrap();
     assert!(matches!(StudyDirectory::open(folder.path(), &study(false)), Err(StudyError::NotAStudy { .. })));
 }
 
 #[test]
 fn runs_of_other_lengths_have_other_seeds() {
-    let seeds: std::collections::BTreeSet<u64> = study(true).cells().iter().map(Cell::training_seed).collect();
+    let cells = study(true).cells().into_iter().filter(|cell| cell.length.is_some());
+    let seeds: std::collections::BTreeSet<u64> = cells.map(|cell| cell.training_seed()).collect();
     assert_eq!(seeds.len(), 2 * 3, "one for each seed and length, the same for all networks");
     assert!(study(false).cells().iter().all(|cell| cell.training_seed() == cell.seed));
     for (text, expected) in [("1/1", Some((0, 1))), ("2/4", Some((1, 4))), ("0/4", None), ("5/4", None), ("x", None), ("1", None)]

@@ -4,7 +4,7 @@
 use crate::training::{Recorder, built_in_collection, gpu, tiny_config};
 use melgrad::compare::statistics::{Block, spread};
 use melgrad::compare::{
-    Capsule, Cell, Retraining, Shard, Study, StudyDirectory, VerifyError, retrain, run, verify, write_capsule,
+    Capsule, Cell, Entry, Retraining, Shard, Study, StudyDirectory, VerifyError, retrain, run, verify, write_capsule,
 };
 use melgrad::config::{Config, ModelName};
 use melgrad::dataset::{Collection, Draw, Protocol, Split};
@@ -18,7 +18,16 @@ pub(crate) fn study(protocol: Protocol, seeds: Vec<u64>) -> Study {
     let mut config = Config::new(ModelName::Indrnn);
     (config.model.hidden, config.model.layers) = (8, 1);
     config.train = tiny_config().train;
-    Study { schema: Study::SCHEMA, models: vec![config], seeds, protocol, folds: 1, marks: vec![1, 2], independent: false }
+    Study {
+        schema: Study::SCHEMA,
+        models: vec![config.into()],
+        split_seed: 0,
+        seeds,
+        protocol,
+        folds: 1,
+        marks: vec![1, 2],
+        independent: false,
+    }
 }
 
 /// Trains the whole study and writes its capsule.
@@ -27,7 +36,7 @@ pub(crate) fn finished(gpu: &Gpu, study: &Study, collection: &Collection, folder
     let observe = |_: &Cell, _: &RunDirectory, _: usize, _: usize| -> std::io::Result<Box<dyn Observer>> {
         Ok(Box::new(Recorder::default()))
     };
-    let data = |_: &Config, draw: Draw| collection.dataset(study.protocol, draw);
+    let data = |_: &Entry, draw: Draw| collection.dataset(study.protocol, draw);
     run(gpu, study, Shard::default(), &directory, data, observe).unwrap();
     melgrad::compare::write_tables(study, &directory).unwrap();
     let file = folder.join("study.tar");
@@ -119,7 +128,9 @@ fn a_study_that_does_not_come_out_again_is_found_out() {
     let (gpu, collection) = (gpu(), built_in_collection(&tiny_config()));
     let folder = tempfile::tempdir().unwrap();
     let mut study = study(Protocol::LeakySegments, vec![0]);
-    (study.models[0].model.hidden, study.marks) = (32, vec![8]);
+    study.marks = vec![8];
+    let Entry::Network(config) = &mut study.models[0] else { panic!("a network") };
+    config.model.hidden = 32;
     let capsule = finished(&gpu, &study, &collection, folder.path());
     // Files that all sound like the first teach nothing.
     let mut silent = collection.clone();

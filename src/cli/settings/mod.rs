@@ -3,11 +3,13 @@
 mod augment;
 mod features;
 mod model;
+mod own;
 mod train;
 
 pub use augment::AugmentArgs;
 pub use features::FeatureArgs;
 pub use model::ModelArgs;
+pub use own::OwnSetting;
 pub use train::TrainingArgs;
 
 use super::Global;
@@ -64,8 +66,19 @@ impl RecipeArgs {
         Ok(config)
     }
 
-    /// That of each of several networks. A setting holds for those that have it, and must for one of them.
-    pub fn resolve_all(&self, global: &Global, features: &FeatureArgs, models: &[ModelName]) -> anyhow::Result<Vec<Config>> {
+    /// That of each of several networks. A setting holds for those that have it, and must for one of them; what `own` says
+    /// of a single network comes last.
+    pub fn resolve_all(
+        &self,
+        global: &Global,
+        features: &FeatureArgs,
+        models: &[ModelName],
+        own: &[OwnSetting],
+    ) -> anyhow::Result<Vec<Config>> {
+        if let Some(setting) = own.iter().find(|setting| !models.contains(&setting.model)) {
+            let message = format!("--set {}..: {} is not among --models", setting.model, setting.model);
+            return Err(UsageError(message).into());
+        }
         let mut refused = None;
         let mut taken = false;
         let mut configs = Vec::new();
@@ -76,6 +89,10 @@ impl RecipeArgs {
                 Err(error) => refused = Some(error),
             }
             config.model.keep_own();
+            for setting in own.iter().filter(|setting| setting.model == model) {
+                config = setting.apply(config)?;
+                config.model.validate_belongs()?;
+            }
             config.validate()?;
             configs.push(config);
         }

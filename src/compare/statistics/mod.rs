@@ -36,7 +36,7 @@ pub use pairs::{Comparison, FEWEST_SPLITS, Test, compare_all, compare_pair};
 pub use resampled_t::{ResampledT, resampled_t};
 pub use spread::{Block, Spread, spread};
 pub use tally::{Draw, Tally};
-pub use words::{leader, sentences, too_few_groups};
+pub use words::{ahead, leader, sentences, too_few_groups};
 
 use crate::train::metrics::ConfusionMatrix;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What a comparison comes to, in plain sentences.
 
 use super::{Comparison, Metric, Test};
-use crate::report::words::{FEWEST_GROUPS, count, percent};
+use crate::report::words::{FEWEST_GROUPS, count, listed, percent};
 
 /// Corrected p-values below it count as a difference.
 const LEVEL: f64 = 0.05;
@@ -47,6 +47,12 @@ pub fn leader(pairs: &[Comparison]) -> Option<String> {
     let parts = [("it is ahead of", behind), ("it cannot be told from", level)]
         .map(|(words, names)| (!names.is_empty()).then(|| format!("{words} {}", listed(&names))));
     Some(format!("{opening}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", and ")))
+}
+
+/// The model that is ahead of the other, where that can be told; see [`sentences`].
+pub fn ahead(pair: &Comparison) -> Option<&str> {
+    let first = pair.difference.is_some_and(|difference| difference > 0.0);
+    told(pair).then(|| pair.models[usize::from(!first)].as_str())
 }
 
 fn sentence(pair: &Comparison, pairs: usize) -> String {
@@ -114,14 +120,5 @@ fn p_value(p: f64) -> String {
         // Rounded down, so that nothing below 0.05 is written as 0.05.
         p if p < 0.1 => format!("= {:.3}", (p * 1000.0).floor() / 1000.0).trim_end_matches('0').to_owned(),
         p => format!("= {p:.2}"),
-    }
-}
-
-/// `a, b and c`.
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [name] => name.clone(),
-        [names @ .., last] => format!("{} and {last}", names.join(", ")),
     }
 }
