@@ -16,11 +16,11 @@ impl Sandbox {
         self.0.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_melgrad"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MELGRAD_")) {
             command.env_remove(name);
@@ -29,7 +29,7 @@ impl Sandbox {
     }
 
     /// Runs what must succeed; standard output.
-    fn good(&self, args: &[&str]) -> String {
+    pub fn good(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -45,7 +45,7 @@ impl Sandbox {
     }
 
     /// Two classes of short tones, `clips` each, in folders.
-    fn tones(&self, name: &str, clips: usize) -> String {
+    pub fn tones(&self, name: &str, clips: usize) -> String {
         for (class, hertz) in [("low", 220.0), ("high", 1760.0)] {
             for clip in 0..clips {
                 let path = self.path(name).join(class).join(format!("{class}.{clip:02}.wav"));
@@ -58,7 +58,7 @@ impl Sandbox {
 }
 
 /// A 16-bit mono wav at 22,050 Hz.
-fn tone(path: &Path, hertz: f64, seconds: f64) {
+pub fn tone(path: &Path, hertz: f64, seconds: f64) {
     let samples = (22_050.0 * seconds) as usize;
     let mut bytes = Vec::new();
     bytes.extend(b"RIFF");

@@ -1,0 +1,66 @@
+//! What a study says beside accuracies: times by turns, clip lengths, mistakes, the baseline.
+
+use crate::compare::{go_on, study};
+use crate::training::{built_in, gpu, tiny_config};
+use melgrad::compare::{Contestant, Shard, StudyDirectory, conclude, mistakes, summarise, time_epochs, time_rows, write_tables};
+
+#[test]
+fn networks_are_timed_by_turns_and_the_times_stand_in_the_tables() {
+    let (gpu, data, study) = (gpu(), built_in(&tiny_config()), study(false));
+    let mut told = Vec::new();
+    let timing = time_epochs(&gpu, &study, 3, 100.0, |_| Ok(data.clone()), |step| told.push(step.to_owned())).unwrap();
+    let names: Vec<&str> = timing.models.iter().map(|model| model.model.as_str()).collect();
+    assert_eq!(names, ["indrnn", "gru"], "the baseline has no epochs");
+    for model in &timing.models {
+        assert!(model.epoch_seconds.len() == 3 && model.batches == model.of && model.of > 1, "{model:?}");
+        assert!(model.epoch_seconds.iter().zip(&model.data_seconds).all(|(all, data)| 0.0 < *data && data < all), "{model:?}");
+        assert!(model.evaluation_seconds.unwrap() > 0.0);
+    }
+    assert_eq!(told.iter().filter(|step| step.starts_with("round")).count(), 3);
+    // A turn of no time at all is one batch, and its epoch is reckoned from that.
+    let short = time_epochs(&gpu, &study, 1, 1e-9, |_| Ok(data.clone()), |_| {}).unwrap();
+    assert!(short.models.iter().all(|model| model.batches == 1 && model.of == timing.models[0].of));
+
+    let folder = tempfile::tempdir().unwrap();
+    let directory = StudyDirectory::open(&folder.path().join("study"), &study).unwrap();
+    assert!(time_rows(&study, &directory).unwrap().is_empty(), "nothing is known yet");
+    directory.write_turns(&timing).unwrap();
+    write_tables(&study, &directory).unwrap();
+    let rows = time_rows(&study, &directory).unwrap();
+    assert_eq!(rows, timing.rows());
+    assert!(rows[0].ratio == Some(1.0) && rows[1].ratio == Some(rows[1].epoch_seconds / rows[0].epoch_seconds));
+    let table = std::fs::read_to_string(directory.file("timing.csv")).unwrap();
+    assert!(table.lines().count() == 3 && table.contains("published_ratio") && table.contains(&timing.adapter), "{table}");
+}
+
+#[test]
+fn the_tables_of_a_study_agree_with_each_other() {
+    let (gpu, data, mut study) = (gpu(), built_in(&tiny_config()), study(false));
+    study.seeds.truncate(1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    go_on(&gpu, &study, Shard::default(), &path, &data, usize::MAX);
+    let directory = StudyDirectory::open(&path, &study).unwrap();
+    let (outcomes, conclusion) = conclude(&study, &directory).unwrap().unwrap();
+    let rows = mistakes(&outcomes);
+    let summaries = summarise(&study, &directory).unwrap();
+    for (headline, summary) in conclusion.models.iter().zip(&summaries) {
+        let matrix = &headline.confusion_matrix;
+        let own: Vec<_> = rows.iter().filter(|row| row.model == headline.model).collect();
+        let right: usize = (0..matrix.counts.len()).map(|class| matrix.counts[class][class]).sum();
+        assert_eq!(own.len(), conclusion.clips - right, "{}", headline.model);
+        assert!(own.iter().all(|row| row.wrong == 1 && row.runs == 1 && row.label != row.prediction));
+        assert!(own.iter().all(|row| (0.0..=1.0).contains(&row.probability)));
+        assert!(headline.calibration.as_ref().unwrap().brier_score > 0.0);
+        // The clips last 6 s: 3 s and 6 s are heard, 15 s and 30 s not; all of it is what the test part says.
+        assert_eq!(summary.lengths.iter().map(|length| length.seconds).collect::<Vec<_>>(), [3.0, 6.0]);
+        assert!(summary.lengths[0].test_accuracy.is_some());
+        let is_network = headline.model != Contestant::Baseline.to_string();
+        assert_eq!((summary.epoch_seconds.is_some(), summary.settled_at.is_some()), (is_network, is_network));
+    }
+    let baseline = summaries.last().unwrap();
+    let [mean, end] = [baseline.mean_over_marks, baseline.test_accuracy].map(Option::unwrap);
+    assert!((mean - end).abs() < 1e-12, "no epochs change it: {mean}, {end}");
+    let most = *data.class_counts(melgrad::dataset::Split::Test).iter().max().unwrap() as f64 / conclusion.clips as f64;
+    assert!(conclusion.majority_baseline.is_some_and(|share| share <= most));
+}
