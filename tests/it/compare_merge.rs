@@ -23,7 +23,8 @@ fn a_cluster_says_which_share_a_task_is_there_for() {
         ]
     };
     let index = |index: &str| ("JOB_COMPLETION_INDEX", index.to_owned());
-    let cases: [(Vec<(&str, String)>, Result<Option<&str>, &str>); 17] = [
+    type Variables = Vec<(&'static str, String)>;
+    let cases: [(Variables, Result<Option<&str>, &str>); 17] = [
         (vec![], Ok(None)),
         (vec![("MELGRAD_SHARDS", "4".into())], Ok(None)),
         (vec![("SLURM_JOB_ID", "77".into())], Ok(None)),

@@ -219,6 +219,9 @@ fn finish(global: &Global, args: &CompareArgs, study: &Study, directory: &StudyD
         write_capsule(path, study, directory)?;
     }
     let models = summarise(study, directory)?;
+    if concluded.is_none() && models.iter().any(|model| model.cells > model.diverged) {
+        eprintln!("no run was tested: there is no test part, so that nothing can be said of music that is not trained on");
+    }
     let outcome = Outcome {
         study: directory.path().into(),
         protocol: study.protocol.to_string(),
