@@ -7,6 +7,8 @@ use super::train::train;
 pub(super) use crate::config::BUILT_IN;
 use crate::config::{Config, ModelName};
 use crate::dataset::{self, Dataset, DatasetError};
+use crate::report::page::{self, several};
+use crate::report::record::RunRecord;
 use crate::report::table::{Column, Table};
 use crate::report::words;
 use crate::train::event::Summary;
@@ -62,6 +64,8 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> 
         let run = RunDirectory::create(Some(&out.file(&model.to_string())), model)?;
         runs.push(train(&gpu, &config, &data, &run)?);
     }
+    let records = runs.iter().map(|run| RunRecord::read(&run.run)).collect::<Result<Vec<_>, _>>()?;
+    page::write_page(&out.file("report.html"), &several::report(&records))?;
     let comparison = Comparison { majority_baseline: runs[0].majority_baseline, runs };
     if global.json {
         super::say(format_args!("{}", serde_json::to_string(&comparison)?));

@@ -1,6 +1,6 @@
 //! Errors as words and as exit codes: 1 failed, 2 usage, 3 data, 4 no usable adapter, 5 device lost, 6 diverged, 7 disk.
 
-use crate::compare::{CapsuleError, CompareError, StudyError, VerifyError};
+use crate::compare::{CapsuleError, CompareError, MergeError, StudyError, VerifyError};
 use crate::config::ConfigError;
 use crate::dataset::DatasetError;
 use crate::gpu::GpuError;
@@ -43,6 +43,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     None.or_else(|| error.downcast_ref().map(train))
         .or_else(|| error.downcast_ref().map(compare))
         .or_else(|| error.downcast_ref().map(study))
+        .or_else(|| error.downcast_ref().map(merge))
         .or_else(|| error.downcast_ref().map(capsule))
         .or_else(|| error.downcast_ref().map(verify))
         .or_else(|| error.downcast_ref().map(gpu))
@@ -87,11 +88,20 @@ fn compare(error: &CompareError) -> u8 {
 
 fn study(error: &StudyError) -> u8 {
     match error {
-        StudyError::Other { .. } | StudyError::NotAStudy { .. } => 2,
+        StudyError::Other { .. } | StudyError::NotAStudy { .. } | StudyError::NoStudy { .. } => 2,
         StudyError::Unreadable { .. } => 3,
         StudyError::Write(error) => run_directory(error),
         StudyError::Predictions(error) => predictions(error),
         StudyError::Table { .. } => 7,
+    }
+}
+
+fn merge(error: &MergeError) -> u8 {
+    match error {
+        MergeError::Study(error) => study(error),
+        MergeError::OtherStudy { .. } => 2,
+        MergeError::OtherResult { .. } | MergeError::OtherData { .. } => 3,
+        MergeError::Copy { .. } => 7,
     }
 }
 
@@ -109,6 +119,7 @@ fn verify(error: &VerifyError) -> u8 {
         VerifyError::Config(_) | VerifyError::MissingClips { .. } => 3,
         VerifyError::Dataset(error) => dataset(error),
         VerifyError::Train(error) => train(error),
+        VerifyError::Compare(error) => compare(error),
     }
 }
 

@@ -12,6 +12,7 @@ mod prepare;
 mod progress;
 mod reading;
 mod report;
+mod retrain;
 mod settings;
 mod train;
 mod verify;
@@ -90,7 +91,7 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Pictures and report.html of runs again, and one page over several runs
     Report(report::ReportArgs),
-    /// Predict the test clips of a published study again, on this adapter
+    /// Predict the test clips of a published study again on this adapter, or train it again
     Verify(verify::VerifyArgs),
     /// Milliseconds per training step on this adapter
     Bench(bench::BenchArgs),

@@ -5,6 +5,7 @@ use super::demo::BUILT_IN;
 use super::exit::DataError;
 use super::progress::Counting;
 use super::reading::ReadingArgs;
+use super::retrain::{self, RetrainArgs};
 use crate::compare::{Capsule, verify};
 use crate::config::{Config, DataConfig};
 use crate::dataset::{self, Collection, DatasetError, LoadOptions};
@@ -21,6 +22,8 @@ pub struct VerifyArgs {
     capsule: PathBuf,
     /// The data [default: where it was when the study was made]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    retrain: RetrainArgs,
     #[command(flatten)]
     reading: ReadingArgs,
 }
@@ -55,6 +58,9 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
         read.insert(key, data.clone());
         Ok(data)
     };
+    if args.retrain.retrain {
+        return retrain::run(global, &gpu, &capsule, &args.retrain, load);
+    }
     let verdicts = verify(&gpu, &capsule, load)?;
     let different: usize = verdicts.iter().map(|verdict| verdict.different).sum();
     if global.json {

@@ -143,6 +143,12 @@ impl Capsule {
         self.files.get(&format!("cells/{cell}/{name}")).map(Vec::as_slice)
     }
 
+    /// Every run that has weights: its network, as tables call it, and its name.
+    pub fn networks_and_cells(&self) -> Vec<(String, String)> {
+        let names = |cell: super::Cell| (self.study.label(cell.model), cell.to_string());
+        super::retrain::trainable(self).into_iter().map(names).collect()
+    }
+
     /// Where it was read from.
     pub fn path(&self) -> &Path {
         &self.path

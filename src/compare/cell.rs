@@ -1,8 +1,7 @@
-//! One training of a study, and shares of a study.
+//! One training of a study.
 
 use super::Contestant;
 use serde::{Deserialize, Serialize};
-use std::str::FromStr;
 
 /// One training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,41 +39,5 @@ impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}-{}-seed{}-fold{}", self.name, self.model + 1, self.seed, self.fold)?;
         self.length.map_or(Ok(()), |length| write!(f, "-epochs{length}"))
-    }
-}
-
-/// A share of a study's cells: every `count`-th, beginning with number `index`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// From 0.
-    pub index: usize,
-    /// Shares in all.
-    pub count: usize,
-}
-
-impl Default for Shard {
-    /// Everything.
-    fn default() -> Self {
-        Self { index: 0, count: 1 }
-    }
-}
-
-impl Shard {
-    /// Whether cell number `place` of the study is its own.
-    pub fn has(self, place: usize) -> bool {
-        place % self.count == self.index
-    }
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    /// `2/4`, from 1.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.trim().parse::<usize>().ok()?, n.trim().parse().ok()?)));
-        match numbers {
-            Some((i, count)) if 1 <= i && i <= count => Ok(Self { index: i - 1, count }),
-            _ => Err("give the number of the shard and how many there are, like 2/4".into()),
-        }
     }
 }

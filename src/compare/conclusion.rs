@@ -114,6 +114,7 @@ fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Compari
     if let Some(majority) = outcomes.majority_baseline {
         sentences.push(format!("always naming the training part's largest class: {}", percent(majority)));
     }
+    sentences.extend(untested(outcomes));
     if outcomes.diverged > 0 {
         sentences.push(format!("{} diverged and counts nowhere", count(outcomes.diverged, "run")));
     }
@@ -127,6 +128,14 @@ fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Compari
         sentences.push("the accuracies over the epochs are looks at the same runs".into());
     }
     sentences
+}
+
+/// The classes that no test part has a clip of.
+fn untested(outcomes: &Outcomes) -> Option<String> {
+    let tested: std::collections::BTreeSet<u32> = outcomes.clips.iter().map(|clip| clip.class).collect();
+    let classes = outcomes.classes.iter().zip(0..).filter(|(_, class)| !tested.contains(class));
+    let names: Vec<String> = classes.map(|(name, _)| name.clone()).collect();
+    (!names.is_empty()).then(|| format!("no clip of class {} was tested: how well it is known cannot be told", names.join(", ")))
 }
 
 /// Which networks the simple baseline leaves standing; none where there is none.

@@ -4,7 +4,7 @@ use super::timing::Timing;
 use super::{Cell, LengthResult, Study};
 use crate::train::Mark;
 use crate::train::predictions::{PredictionsError, write_predictions};
-use crate::train::run_directory::{RunDirectoryError, write_atomic};
+use crate::train::run_directory::{RunDirectoryError, UNFINISHED, write_atomic, write_new};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,12 @@ pub enum StudyError {
     /// Something else lies there.
     #[error("{path}: exists, is not empty and holds no study; give --out another directory")]
     NotAStudy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Nothing there.
+    #[error("{path}: there is no study.json in it; give a directory that `melgrad compare` wrote")]
+    NoStudy {
         /// The directory.
         path: PathBuf,
     },
@@ -136,23 +142,40 @@ pub struct StudyDirectory {
 }
 
 impl StudyDirectory {
-    /// Begins `study` in `path`, or goes on with it where it was begun before.
+    /// Begins `study` in `path`, or goes on with it where it was begun before. Processes may do so at once: one begins it.
     pub fn open(path: &Path, study: &Study) -> Result<Self, StudyError> {
         let directory = Self { path: path.into() };
+        create(path)?;
+        // Looked at first: whatever of a study is there was written after its settings.
+        let strangers = holds_more_than_settings(path);
         let file = directory.file(STUDY);
-        if file.is_file() {
-            let begun: Study = read(&file)?;
-            return match difference(&begun, study) {
-                None => Ok(directory),
-                Some(difference) => Err(StudyError::Other { path: path.into(), difference }),
-            };
+        if !file.is_file() {
+            if strangers {
+                return Err(StudyError::NotAStudy { path: path.into() });
+            }
+            write_new(&file, &json(study))?;
         }
-        if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(StudyError::NotAStudy { path: path.into() });
+        let begun: Study = read(&file)?;
+        if let Some(difference) = difference(&begun, study) {
+            return Err(StudyError::Other { path: path.into(), difference });
         }
         create(&directory.file("cells"))?;
-        directory.write(&file, study)?;
         Ok(directory)
+    }
+
+    /// The study that was begun in `path`, and its directory.
+    pub fn existing(path: &Path) -> Result<(Self, Study), StudyError> {
+        let directory = Self { path: path.into() };
+        let file = directory.file(STUDY);
+        if !file.is_file() {
+            return Err(StudyError::NoStudy { path: path.into() });
+        }
+        Ok((directory, read(&file)?))
+    }
+
+    /// Cells that are finished.
+    pub fn finished(&self, study: &Study) -> usize {
+        study.cells().iter().filter(|cell| self.cell(cell).join(RESULT).is_file()).count()
     }
 
     /// The directory itself.
@@ -224,14 +247,24 @@ impl StudyDirectory {
     }
 
     pub(super) fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), StudyError> {
-        let json = serde_json::to_string_pretty(value).expect("plain numbers and strings");
-        Ok(write_atomic(path, format!("{json}\n").as_bytes())?)
+        Ok(write_atomic(path, &json(value))?)
     }
 }
 
 /// The name of the table of what was said of the test clips after `epoch` epochs.
 pub(super) fn predictions_file(epoch: usize) -> String {
     format!("predictions-{epoch}.csv")
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let json = serde_json::to_string_pretty(value).expect("plain numbers and strings");
+    format!("{json}\n").into_bytes()
+}
+
+/// Whether something lies there that is neither a study's settings nor a file that another process is about to make them.
+fn holds_more_than_settings(path: &Path) -> bool {
+    let own = |name: &std::ffi::OsStr| name == STUDY || name.to_string_lossy().starts_with(UNFINISHED);
+    std::fs::read_dir(path).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| !own(&entry.file_name()))))
 }
 
 fn create(path: &Path) -> Result<(), StudyError> {
@@ -245,7 +278,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, StudyError> {
 }
 
 /// The first setting in which two studies differ.
-fn difference(begun: &Study, asked: &Study) -> Option<String> {
+pub(super) fn difference(begun: &Study, asked: &Study) -> Option<String> {
     let [begun, asked] = [begun, asked].map(|study| serde_json::to_value(study).expect("plain numbers and strings"));
     differing("", &begun, &asked)
 }

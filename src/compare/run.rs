@@ -72,7 +72,8 @@ pub fn run(
     Ok(())
 }
 
-fn train(
+/// Trains one cell of a network into its new directory, and finishes it.
+pub(super) fn train(
     gpu: &Gpu,
     study: &Study,
     directory: &StudyDirectory,

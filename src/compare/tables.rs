@@ -13,6 +13,7 @@
 
 use super::summary::{Summary, finished, summarise, time_rows};
 use super::{Conclusion, Outcomes, Study, StudyDirectory, StudyError, mistakes};
+use crate::train::run_directory::write_atomic;
 use serde::Serialize;
 use std::path::Path;
 
@@ -198,14 +199,13 @@ fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), StudyError> {
     write_with(path, |table| rows.iter().try_for_each(|row| table.serialize(row)))
 }
 
-fn write_with(
-    path: &Path,
-    rows: impl FnOnce(&mut csv::Writer<std::fs::File>) -> Result<(), csv::Error>,
-) -> Result<(), StudyError> {
+/// Whole or not at all: shards that end at the same time write the same tables.
+fn write_with(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> Result<(), csv::Error>) -> Result<(), StudyError> {
     let write = || {
-        let mut table = csv::Writer::from_path(path)?;
+        let mut table = csv::Writer::from_writer(Vec::new());
         rows(&mut table)?;
-        table.flush().map_err(csv::Error::from)
+        table.into_inner().map_err(|error| csv::Error::from(error.into_error()))
     };
-    write().map_err(|source| StudyError::Table { path: path.into(), source })
+    let table = write().map_err(|source| StudyError::Table { path: path.into(), source })?;
+    Ok(write_atomic(path, &table)?)
 }

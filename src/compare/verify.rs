@@ -1,8 +1,8 @@
 //! Predicting a capsule's test clips again, on the adapter at hand.
 
-use super::{Capsule, CapsuleError, Cell};
+use super::{Capsule, CapsuleError, Cell, CompareError};
 use crate::config::{Config, ConfigError};
-use crate::dataset::{Collection, Dataset, DatasetError, KeptSplits, Split};
+use crate::dataset::{Collection, Dataset, DatasetError, KeptSplits, Sample, Split};
 use crate::gpu::Gpu;
 use crate::models::{Dimensions, Network};
 use crate::train::checkpoint::{MODEL_FILE, fit};
@@ -28,6 +28,9 @@ pub enum VerifyError {
     /// The network.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A training.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// The data lacks what was tested.
     #[error("{missing} of {clips} {kind} of {cell} are not in the data: give the data that the study was made with")]
     MissingClips {
@@ -107,6 +110,8 @@ fn restore(gpu: &Gpu, config: &Config, model: &[u8]) -> Result<Network, VerifyEr
 pub(super) struct Tested {
     /// Clips that the capsule does not know are no part of it.
     pub data: Dataset,
+    /// Clips of all parts that the capsule names.
+    pub clips: usize,
     /// Of each test clip, in the order of `data`.
     pub published: Vec<Vec<f32>>,
 }
@@ -128,7 +133,17 @@ impl Tested {
             let problem = format!("the predictions of cells/{cell} are not those of the test part of its splits.csv");
             return Err(CapsuleError::Tampered { path: capsule.path().into(), problem }.into());
         }
-        Ok(Self { data, published: there })
+        Ok(Self { data, clips: kept.clips(), published: there })
+    }
+
+    /// The group of each test clip, and whether it was named rightly.
+    pub fn right(&self) -> Vec<(&str, bool)> {
+        let tested = self.data.part(Split::Test).into_iter().map(|i| &self.data.samples[i]);
+        let right = |(sample, then): (_, &Vec<f32>)| {
+            let sample: &Sample = sample;
+            (sample.group.as_str(), most_likely(then) as usize == sample.label)
+        };
+        tested.zip(&self.published).map(right).collect()
     }
 
     /// Compares what is said of the test clips now, in their order.

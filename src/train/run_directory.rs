@@ -140,20 +140,37 @@ pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), RunD
     write_atomic(path, (text + "\n").as_bytes())
 }
 
-/// Writes a file whole or not at all, down to the disk: under a hidden name beside it, then renamed.
+/// Writes a file whole or not at all, down to the disk: under a hidden name of its own beside it, then renamed. Processes
+/// that write the same file at once do not meet; the last one's is there.
 pub fn write_atomic(path: &Path, contents: &[u8]) -> Result<(), RunDirectoryError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.new"));
-    let write = || {
-        let mut file = std::fs::File::create(&new)?;
-        file.write_all(contents)?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
+    let write = || new_beside(path, contents)?.persist(path).map(drop).map_err(|error| error.error);
+    write().map_err(|source| RunDirectoryError::Write { path: path.into(), source })
+}
+
+/// The same where there is no such file yet; returns whether there was none.
+pub fn write_new(path: &Path, contents: &[u8]) -> Result<bool, RunDirectoryError> {
+    let write = || match new_beside(path, contents)?.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
     };
-    write().map_err(|source| {
-        let _ = std::fs::remove_file(&new);
-        RunDirectoryError::Write { path: path.into(), source }
-    })
+    write().map_err(|source| RunDirectoryError::Write { path: path.into(), source })
+}
+
+/// What the names of files that are not whole yet begin with.
+pub const UNFINISHED: &str = ".part-";
+
+fn new_beside(path: &Path, contents: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    // As any new file's, which the mode of a temporary file would hinder.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 /// The highest number behind `prefix` among the names in `root`, so that a later run never stands before an earlier one.

@@ -20,7 +20,7 @@ impl Sandbox {
         self.path(name).display().to_string()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_melgrad"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MELGRAD_")) {
             command.env_remove(name);
@@ -45,7 +45,7 @@ impl Sandbox {
     }
 
     /// Two classes of short tones, `clips` each, in folders.
-    fn tones(&self, name: &str, clips: usize) -> String {
+    pub fn tones(&self, name: &str, clips: usize) -> String {
         self.named_tones(name, ["low", "high"], clips)
     }
 
@@ -63,7 +63,7 @@ impl Sandbox {
 }
 
 /// A 16-bit mono wav at 22,050 Hz.
-fn tone(path: &Path, hertz: f64, seconds: f64) {
+pub fn tone(path: &Path, hertz: f64, seconds: f64) {
     let samples = (22_050.0 * seconds) as usize;
     let mut bytes = Vec::new();
     bytes.extend(b"RIFF");

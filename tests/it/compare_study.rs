@@ -64,3 +64,38 @@ fn the_tables_of_a_study_agree_with_each_other() {
     let most = *data.class_counts(melgrad::dataset::Split::Test).iter().max().unwrap() as f64 / conclusion.clips as f64;
     assert!(conclusion.majority_baseline.is_some_and(|share| share <= most));
 }
+
+#[test]
+fn a_study_s_page_has_every_figure_and_is_made_again_byte_for_byte() {
+    let (gpu, mut data, mut study) = (gpu(), built_in(&tiny_config()), study(false));
+    study.seeds.truncate(1);
+    data.classes[0] = "<script>alert('ä ö')</script>".into();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let directory = StudyDirectory::open(&path, &study).unwrap();
+    assert!(publish(&study, &directory).unwrap().is_none() && !directory.file("report.html").exists(), "nothing is finished");
+    go_on(&gpu, &study, Shard::default(), &path, &data, 2);
+    let (_, half) = publish(&study, &directory).unwrap().unwrap();
+    assert!(half.sentences.iter().any(|sentence| sentence.contains("still missing")), "{:?}", half.sentences);
+    go_on(&gpu, &study, Shard::default(), &path, &data, usize::MAX);
+    let (_, conclusion) = publish(&study, &directory).unwrap().unwrap();
+    let page = std::fs::read_to_string(directory.file("report.html")).unwrap();
+    crate::plot::check_well_formed(&crate::html::as_xml(&page));
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(&#39;ä ö&#39;)"), "names are escaped");
+    for heading in
+        ["Conclusion", "Results", "Every two models", "Accuracy by what is heard", "Probabilities", "Pictures", "Classes"]
+    {
+        assert!(page.contains(&format!("<h2>{heading}</h2>")), "{heading}");
+    }
+    for figure in conclusion.models.iter().map(|model| format!("{:.1}%", 100.0 * model.test_accuracy.unwrap())) {
+        assert!(page.contains(&figure), "{figure}");
+    }
+    let names = ["accuracy_over_epochs", "validation_over_epochs", "class_recall", "accuracy_by_length", "confusion_matrix_gru"];
+    let files: Vec<_> =
+        names.iter().flat_map(|name| ["svg", "png"].map(|kind| directory.file(&format!("{name}.{kind}")))).collect();
+    let read = || files.iter().map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>();
+    let first = read();
+    publish(&study, &directory).unwrap();
+    assert!(first == read());
+    assert_eq!(page, std::fs::read_to_string(directory.file("report.html")).unwrap());
+}

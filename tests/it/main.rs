@@ -7,6 +7,8 @@ mod checkpoint;
 mod choice;
 mod cli;
 mod compare;
+mod compare_bad_cases;
+mod compare_merge;
 mod compare_study;
 mod compare_verify;
 mod config;

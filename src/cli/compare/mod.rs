@@ -10,8 +10,8 @@ use super::reading::ReadingArgs;
 use super::settings::{FeatureArgs, OwnSetting, RecipeArgs};
 use super::train::listeners;
 use crate::compare::{
-    self, Cell, CompareError, Conclusion, Contestant, Entry, Reading, Shard, Study, StudyDirectory, Summary, TimingRow, conclude,
-    estimate, page, summarise, time_epochs, time_rows, write_capsule, write_outcomes, write_tables,
+    self, Cell, CompareError, Conclusion, Contestant, Entry, Reading, Shard, Study, StudyDirectory, Summary, TimingRow, estimate,
+    merge, publish, summarise, time_epochs, time_rows, write_capsule,
 };
 use crate::config::ModelName;
 use crate::dataset::{Protocol, Split};
@@ -28,7 +28,7 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// A folder with one subfolder per class, a CSV manifest, or a folder that holds manifest.csv
-    #[arg(required_unless_present = "built_in")]
+    #[arg(required_unless_present_any = ["built_in", "merge"])]
     data: Option<PathBuf>,
     /// The built-in music instead of DATA
     #[arg(long, conflicts_with = "data")]
@@ -63,9 +63,13 @@ pub struct CompareArgs {
     /// Say what it will take and do nothing else
     #[arg(long)]
     dry_run: bool,
-    /// Train only this share of the runs, like 2/4; the last one to finish writes the whole tables
+    /// Train only this share of the runs, like 2/4; the last one to finish writes the whole tables [default: everything, or
+    /// what SLURM_ARRAY_TASK_ID, or JOB_COMPLETION_INDEX with MELGRAD_SHARDS, say]
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// Train nothing: join the shares that were trained in these directories into --out and write the tables
+    #[arg(long, value_name = "DIR", num_args = 1.., requires = "out", conflicts_with_all = ["data", "built_in", "shard", "dry_run"])]
+    merge: Vec<PathBuf>,
     /// When all runs are finished, write the study to this one file: settings, splits, weights, predictions; no audio
     #[arg(long, value_name = "FILE")]
     capsule: Option<PathBuf>,
@@ -103,6 +107,27 @@ struct Plan {
 }
 
 impl CompareArgs {
+    /// The share that was asked for, or that the scheduler of a cluster gave this process.
+    fn shard(&self) -> anyhow::Result<Shard> {
+        let given = || Shard::from_environment(|name| std::env::var(name).ok()).map_err(UsageError);
+        let shard = match self.shard {
+            Some(shard) => shard,
+            None => match given()? {
+                Some((shard, variable)) => {
+                    eprintln!("shard {shard} of the runs, as {variable} says");
+                    shard
+                }
+                None => Shard::default(),
+            },
+        };
+        if shard.count > 1 && self.out.is_none() {
+            eprintln!(
+                "note: give all shards the same --out, or join their directories in the end: melgrad compare --merge DIR.. --out DIR"
+            );
+        }
+        Ok(shard)
+    }
+
     fn study(&self, global: &Global) -> anyhow::Result<Study> {
         let network = |contestant: &Contestant| match contestant {
             Contestant::Network(name) => Some(*name),
@@ -151,10 +176,15 @@ impl CompareArgs {
 }
 
 pub(super) fn run(global: &Global, args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    if let ([_, ..], Some(out)) = (&*args.merge, &args.out) {
+        let (directory, study) = merge(&args.merge, out)?;
+        return finish(global, args, &study, &directory);
+    }
     let study = args.study(global)?;
     if args.dry_run {
         return dry_run(global, args, &study);
     }
+    let shard = args.shard()?;
     let gpu = global.gpu()?;
     check(&gpu, &study)?;
     let path = match &args.out {
@@ -162,7 +192,7 @@ pub(super) fn run(global: &Global, args: &CompareArgs) -> anyhow::Result<ExitCod
         None => RunDirectory::create_numbered(RUNS.as_ref(), "compare")?.path().into(),
     };
     let directory = StudyDirectory::open(&path, &study)?;
-    train(&gpu, &study, args, &directory)?;
+    train(&gpu, &study, args, shard, &directory)?;
     finish(global, args, &study, &directory)
 }
 
@@ -177,16 +207,14 @@ fn check(gpu: &Gpu, study: &Study) -> anyhow::Result<()> {
 
 /// Tables and words of what is finished.
 fn finish(global: &Global, args: &CompareArgs, study: &Study, directory: &StudyDirectory) -> anyhow::Result<ExitCode> {
-    write_tables(study, directory)?;
-    let concluded = conclude(study, directory)?;
-    if let Some((outcomes, conclusion)) = &concluded {
-        write_outcomes(study, directory, outcomes, conclusion)?;
-        page::write_page(study, directory, outcomes, conclusion)?;
-    }
+    let concluded = publish(study, directory)?;
     if let Some(path) = &args.capsule {
         write_capsule(path, study, directory)?;
     }
     let models = summarise(study, directory)?;
+    if concluded.is_none() && models.iter().any(|model| model.cells > model.diverged) {
+        eprintln!("no run was tested: there is no test part, so that nothing can be said of music that is not trained on");
+    }
     let outcome = Outcome {
         study: directory.path().into(),
         protocol: study.protocol.to_string(),
@@ -201,13 +229,13 @@ fn finish(global: &Global, args: &CompareArgs, study: &Study, directory: &StudyD
         super::say(serde_json::to_string(&outcome)?);
     } else {
         print::outcome(&outcome);
+        print::course(study, directory, &outcome)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn train(gpu: &Gpu, study: &Study, args: &CompareArgs, directory: &StudyDirectory) -> anyhow::Result<()> {
+fn train(gpu: &Gpu, study: &Study, args: &CompareArgs, shard: Shard, directory: &StudyDirectory) -> anyhow::Result<()> {
     let mut data = args.study_data();
-    let shard = args.shard.unwrap_or_default();
     data::look(study, &mut data, Some(directory))?;
     if args.timing_rounds > 0 && shard.index == 0 && directory.turns()?.is_none() {
         let first = study.cells().first().map(|cell| study.draw(cell)).expect("a study has a cell");

@@ -4,7 +4,7 @@ mod plots;
 mod settings;
 mod tables;
 
-pub use plots::spectrogram;
+pub use plots::{courses, spectrogram};
 pub use tables::{lengths, results, times};
 
 use super::{Conclusion, MistakeRow, Outcomes, Study, StudyDirectory, StudyError, by_all, mistakes, summarise, time_rows};

@@ -65,17 +65,7 @@ impl Drawing<'_> {
 
     /// The course of training: validation accuracy after every epoch of the longest runs; none without validation parts.
     pub fn validation(&self) -> Result<Option<AccuracyCurves>, StudyError> {
-        let mut models = Vec::new();
-        for model in (0..self.study.models.len()).filter(|&model| self.study.models[model].name() != Contestant::Baseline) {
-            let mut runs = Vec::new();
-            for cell in self.study.cells().iter().filter(|cell| cell.model == model && self.study.is_final(cell)) {
-                let path = self.directory.cell(cell).join("metrics.csv");
-                if self.directory.result(cell)?.is_some() && path.is_file() {
-                    runs.push(epochs(&path)?.into_iter().map(|epoch| epoch.val_accuracy).collect());
-                }
-            }
-            models.push(ModelCurves { name: self.study.label(model), runs });
-        }
+        let models = validation_curves(self.study, self.directory)?;
         if !models.iter().flat_map(|model| model.runs.iter().flatten()).any(Option::is_some) {
             return Ok(None);
         }
@@ -150,6 +140,31 @@ impl Drawing<'_> {
             counts: model.confusion_matrix.counts.clone(),
         }
     }
+}
+
+fn validation_curves(study: &Study, directory: &StudyDirectory) -> Result<Vec<ModelCurves>, StudyError> {
+    let mut models = Vec::new();
+    for model in (0..study.models.len()).filter(|&model| study.models[model].name() != Contestant::Baseline) {
+        let mut runs = Vec::new();
+        for cell in study.cells().iter().filter(|cell| cell.model == model && study.is_final(cell)) {
+            let path = directory.cell(cell).join("metrics.csv");
+            if directory.result(cell)?.is_some() && path.is_file() {
+                runs.push(epochs(&path)?.into_iter().map(|epoch| epoch.val_accuracy).collect());
+            }
+        }
+        models.push(ModelCurves { name: study.label(model), runs });
+    }
+    Ok(models)
+}
+
+/// Each network with the mean validation accuracy of its longest runs after every epoch; not a number where there is none.
+pub fn courses(study: &Study, directory: &StudyDirectory) -> Result<Vec<(String, Vec<f64>)>, StudyError> {
+    let of = |curves: ModelCurves| {
+        let epochs = curves.runs.iter().map(Vec::len).max().unwrap_or(0);
+        let means = (0..epochs).map(|epoch| curves.mean(epoch).unwrap_or(f64::NAN)).collect();
+        (curves.name, means)
+    };
+    Ok(validation_curves(study, directory)?.into_iter().map(of).collect())
 }
 
 fn epochs(path: &Path) -> Result<Vec<EpochMetrics>, StudyError> {

@@ -7,6 +7,7 @@
 //! | how good is one model on other music? | [`interval()`]: whole groups and, within each draw, seeds are resampled |
 //! | is one ahead of another? | [`compare_pair`]: paired group bootstrap, McNemar or Nadeau-Bengio, and why that one |
 //! | of many pairs, which? | [`compare_all`]: the same, with Holm's correction over all pairs |
+//! | did trainings done again come to the same? | [`spread()`]: a prediction interval from the spread of the seeds |
 //! | are its probabilities to be believed? | [`calibration()`] |
 //! | what does it come to? | [`sentences`], [`leader`], [`too_few_groups`] |
 //!
@@ -21,6 +22,7 @@ mod interval;
 mod mcnemar;
 mod pairs;
 mod resampled_t;
+mod spread;
 mod tally;
 mod words;
 
@@ -30,6 +32,7 @@ pub use interval::{interval, wilson};
 pub use mcnemar::{FEWEST_DISCORDANT, McNemar, mcnemar};
 pub use pairs::{Comparison, FEWEST_SPLITS, Test, compare_all, compare_pair};
 pub use resampled_t::{ResampledT, resampled_t};
+pub use spread::{Block, Spread, spread};
 pub use tally::{Draw, Tally};
 pub use words::{ahead, leader, sentences, too_few_groups};
 

@@ -79,8 +79,8 @@ impl AccuracyCurves {
 }
 
 impl ModelCurves {
-    /// Over the runs that have a value at a mark.
-    fn mean(&self, mark: usize) -> Option<f64> {
+    /// Over the runs that have a value at mark number `mark`, from 0.
+    pub fn mean(&self, mark: usize) -> Option<f64> {
         let values: Vec<f64> = self.runs.iter().filter_map(|run| run.get(mark).copied().flatten()).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
