@@ -68,11 +68,11 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
     } else {
         for verdict in &verdicts {
             super::say(format_args!(
-                "{}: {} of {} predictions differ, largest probability difference {:.0e}; accuracy {} (published {})",
+                "{}: {} of {} predictions differ, largest probability difference {}; accuracy {} (published {})",
                 verdict.cell,
                 verdict.different,
                 verdict.clips,
-                verdict.largest_difference,
+                difference(verdict.largest_difference),
                 words::percent(verdict.accuracy),
                 words::percent(verdict.published_accuracy)
             ));
@@ -81,8 +81,14 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<ExitCode
         let largest = verdicts.iter().map(|verdict| verdict.largest_difference).fold(0.0, f64::max);
         let adapter = crate::train::adapter_words(&gpu);
         super::say(format_args!(
-            "{different} of {clips} predictions differ, largest probability difference {largest:.0e}, on {adapter}"
+            "{different} of {clips} predictions differ, largest probability difference {}, on {adapter}",
+            difference(largest)
         ));
     }
     Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Its size in one digit; 0 where not a bit differs.
+fn difference(of_probabilities: f64) -> String {
+    if of_probabilities == 0.0 { "0".into() } else { format!("{of_probabilities:.0e}") }
 }
