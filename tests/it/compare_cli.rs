@@ -61,7 +61,7 @@ fn what_makes_no_study_is_refused_in_words() {
         (&["--models", "indrnn,cnn"], "is none of indrnn, rnn, lstm, gru, bbnn, baseline"),
         (&["--set", "bbnn.train.frames=32"], "bbnn is not among --models"),
         (&["--set", "gru.train.frame=32"], "unknown field"),
-        (&["--set", "gru.model.gamma=2.0"], "gru has no such setting"),
+        (&["--set", "gru.model.gamma=1.5"], "gru has no such setting"),
         (&["--eval-every", "9"], "use at most --epochs"),
         (&["--protocol", "leaky-segments", "--set", "gru.train.frames=24"], "the same --frames"),
         (&["--seed", "9223372036854775808"], "train.seed"),

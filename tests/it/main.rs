@@ -8,6 +8,7 @@ mod choice;
 mod cli;
 mod compare;
 mod compare_bad_cases;
+mod compare_cli;
 mod compare_merge;
 mod compare_study;
 mod compare_verify;
