@@ -28,7 +28,8 @@ impl Cell {
                 let mut z = self.seed.wrapping_add((length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
                 z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
                 z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-                z ^ (z >> 31)
+                // A configuration file holds signed numbers.
+                (z ^ (z >> 31)) & i64::MAX as u64
             }
         }
     }

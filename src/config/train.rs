@@ -159,6 +159,9 @@ impl Default for TrainConfig {
     }
 }
 
+/// The largest seed: a configuration file holds signed numbers.
+const MOST_SEED: u64 = i64::MAX as u64;
+
 impl TrainConfig {
     /// The recipe of the network's authors where one is published. That of RNN, LSTM and GRU is ours: Adam at its usual
     /// step size, gradients clipped to norm 1 as their recurrences need.
@@ -190,6 +193,9 @@ impl TrainConfig {
             if !(1..=most).contains(&value) {
                 return invalid(name, value, format!("use 1 to {most}"));
             }
+        }
+        if self.seed > MOST_SEED {
+            return invalid("train.seed", self.seed, format!("use 0 to {MOST_SEED}"));
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return invalid("train.learning_rate", self.learning_rate, "use a number above 0");

@@ -143,6 +143,11 @@ fn runs_of_other_lengths_have_other_seeds() {
     let cells = study(true).cells().into_iter().filter(|cell| cell.length.is_some());
     let seeds: std::collections::BTreeSet<u64> = cells.map(|cell| cell.training_seed()).collect();
     assert_eq!(seeds.len(), 2 * 3, "one for each seed and length, the same for all networks");
+    for seed in seeds {
+        let mut config = tiny_config();
+        config.train.seed = seed;
+        assert_eq!(Config::from_text(&config.to_toml(), Path::new("config.toml")).unwrap().train.seed, seed, "on disk");
+    }
     assert!(study(false).cells().iter().all(|cell| cell.training_seed() == cell.seed));
     for (text, expected) in [("1/1", Some((0, 1))), ("2/4", Some((1, 4))), ("0/4", None), ("5/4", None), ("x", None), ("1", None)]
     {

@@ -156,6 +156,9 @@ impl CompareArgs {
             let message = "leaky-segments cuts the clips into windows: give all networks the same --frames".to_owned();
             return Err(UsageError(message).into());
         }
+        let mut last = configs[0].clone();
+        last.train.seed = seed.saturating_add(self.seeds - 1);
+        last.validate()?;
         let baseline = Entry::Baseline(Reading::of(&configs[0]));
         let mut configs = configs.into_iter();
         let entry = |contestant: &Contestant| match contestant {
