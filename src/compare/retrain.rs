@@ -2,8 +2,8 @@
 //!
 //! On the adapter that they were made on, the same bits come out. On another, rounding parts the trainings, and each is as
 //! good as one of another seed; so the question is whether the new accuracies lie where another seed's would
-//! ([`statistics::spread`]). One seed has no spread: its runs are held against the interval that whole groups of test clips
-//! give, which says less, and the outcome says that it does.
+//! ([`super::statistics::spread()`]). One seed has no spread, and that of two on one split could be anything: such runs are
+//! held against the interval that whole groups of test clips give, which says less, and the outcome says so.
 
 use super::statistics::{Block, spread};
 use super::verify::{Tested, config, rows};
@@ -43,7 +43,8 @@ pub struct Outcome {
     pub runs: usize,
     /// Seeds that were published.
     pub seeds: usize,
-    /// Mean accuracy of the published runs on the same test parts, 0..1.
+    /// Mean accuracy of the published runs on the same test parts, or of those that were trained again where the seeds are
+    /// too few, 0..1.
     pub published_accuracy: f64,
     /// The lowest and the highest mean of a published seed.
     pub seed_range: [f64; 2],
@@ -69,7 +70,7 @@ pub struct Retraining {
 }
 
 const BY_SEEDS: &str = "95 % prediction interval from the spread of the published seeds";
-const BY_GROUPS: &str = "95 % interval over groups of test clips, since one seed has no spread";
+const BY_GROUPS: &str = "95 % interval over groups of test clips, since so few seeds have no spread to speak of";
 
 /// Trains the runs of a capsule that are `wanted` again in `directory`, which is of the capsule's study; what is finished
 /// there is taken as it is. `load` gives the data as a configuration reads it; `observe` is told which run begins, its
@@ -197,7 +198,7 @@ fn judge(capsule: &Capsule, own: &[(&Cell, &Tested, &Retrained)]) -> Result<Outc
         None => {
             let (groups, right): (Vec<&str>, Vec<bool>) = own.iter().flat_map(|(_, tested, _)| tested.right()).unzip();
             let interval = accuracy_ci95(&right, &groups, 0).map(|interval| [interval.low, interval.high]);
-            (means.iter().sum::<f64>() / means.len().max(1) as f64, interval, BY_GROUPS)
+            (pooled(|verdict| verdict.published_accuracy), interval, BY_GROUPS)
         }
     };
     let accuracy = (!diverged).then(|| pooled(|verdict| verdict.accuracy));

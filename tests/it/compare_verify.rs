@@ -139,7 +139,7 @@ fn a_study_that_does_not_come_out_again_is_found_out() {
     let (outcome, _) = again(&gpu, &capsule, &silent, &folder.path().join("again"), |_| true).unwrap();
     let network = &outcome.networks[0];
     assert!(network.within == Some(false) && !network.same_bits, "{network:?}");
-    assert!(network.method.contains("one seed has no spread"), "{network:?}");
+    assert!(network.method.contains("so few seeds"), "{network:?}");
     assert!(network.accuracy.unwrap() < network.interval.unwrap()[0], "{network:?}");
 }
 
@@ -164,7 +164,7 @@ fn the_spread_of_seeds_is_the_prediction_interval_of_scipys_t() {
             3,
         ),
         // Seeds that agree by chance: a clip to either side.
-        (vec![block(&[0.5, 0.5], &[0.6], 10)], [0.5, 0.6, 0.4, 0.6], 1),
+        (vec![block(&[0.5, 0.5, 0.5], &[0.6], 10)], [0.5, 0.6, 0.4, 0.6], 2),
     ];
     for (blocks, expected, freedom) in cases {
         let spread = spread(&blocks).unwrap();
@@ -172,6 +172,8 @@ fn the_spread_of_seeds_is_the_prediction_interval_of_scipys_t() {
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{spread:?}");
         assert!(spread.freedom == freedom && spread.holds());
     }
-    assert!(!spread(&[block(&[0.5, 0.5], &[0.61], 10)]).unwrap().holds());
+    assert!(!spread(&[block(&[0.5, 0.5, 0.5], &[0.61], 10)]).unwrap().holds());
     assert_eq!(spread(&[block(&[0.5], &[0.5], 10), block(&[0.7], &[0.2], 10)]), None, "one seed has no spread");
+    assert_eq!(spread(&[block(&[0.5, 0.6], &[0.0], 10)]), None, "two could have any");
+    assert!(spread(&[block(&[0.5, 0.6], &[0.5], 10), block(&[0.3, 0.4], &[0.4], 10)]).is_some(), "in two folds they count twice");
 }

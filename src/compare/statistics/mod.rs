@@ -32,7 +32,7 @@ pub use interval::{interval, wilson};
 pub use mcnemar::{FEWEST_DISCORDANT, McNemar, mcnemar};
 pub use pairs::{Comparison, FEWEST_SPLITS, Test, compare_all, compare_pair};
 pub use resampled_t::{ResampledT, resampled_t};
-pub use spread::{Block, Spread, spread};
+pub use spread::{Block, FEWEST_FREEDOM, Spread, spread};
 pub use tally::{Draw, Tally};
 pub use words::{ahead, leader, sentences, too_few_groups};
 

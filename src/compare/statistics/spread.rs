@@ -13,6 +13,9 @@ pub struct Block {
     pub clips: usize,
 }
 
+/// Degrees of freedom below which a spread says nothing: with one, `t` is 12.7 and the interval is nearly all of 0..1.
+pub const FEWEST_FREEDOM: usize = 2;
+
 /// Where the mean of the trainings done again should lie.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
@@ -33,7 +36,8 @@ impl Spread {
     }
 }
 
-/// The prediction interval of the mean of what was done again; none where no block has two seeds, which have no spread.
+/// The prediction interval of the mean of what was done again; none below [`FEWEST_FREEDOM`] degrees of
+/// freedom, as of one seed, or of two on one split.
 ///
 /// Another adapter rounds otherwise, and from there on a training is as far from the published one as one of another seed.
 /// So the new accuracies are draws of the same distribution as the published: with the variance of the seeds within blocks
@@ -44,7 +48,7 @@ impl Spread {
 pub fn spread(blocks: &[Block]) -> Option<Spread> {
     let blocks: Vec<&Block> = blocks.iter().filter(|block| !block.again.is_empty() && !block.published.is_empty()).collect();
     let freedom: usize = blocks.iter().map(|block| block.published.len() - 1).sum();
-    if freedom == 0 {
+    if freedom < FEWEST_FREEDOM {
         return None;
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
