@@ -17,8 +17,10 @@ fn share(value: Option<f64>) -> String {
     value.map_or_else(dash, words::percent)
 }
 
+/// Three digits that count, so that small networks on fast adapters can be told apart too.
 fn seconds(value: Option<f64>) -> String {
-    value.map_or_else(dash, |value| words::seconds(value).trim_end_matches(" s").to_owned())
+    let decimals = |value: f64| (2 - value.abs().max(1e-4).log10().floor() as i32).clamp(0, 6) as usize;
+    value.map_or_else(dash, |value| if value == 0.0 { "0".into() } else { format!("{value:.*}", decimals(value)) })
 }
 
 /// What each entry came to, a row each.
@@ -185,4 +187,16 @@ pub(super) fn pairs(conclusion: &Conclusion) -> HtmlTable {
         words::count(conclusion.pairs.len(), "pair")
     );
     table(&columns, conclusion.pairs.iter().map(row).collect(), &note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn three_digits_count() {
+        let written = [0.0345678, 0.3456, 3.456, 34.56, 345.6, 3456.0, 0.0].map(|value| seconds(Some(value)));
+        assert_eq!(written, ["0.0346", "0.346", "3.46", "34.6", "346", "3456", "0"]);
+        assert_eq!(seconds(None), "-");
+    }
 }
