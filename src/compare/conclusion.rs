@@ -1,7 +1,7 @@
 //! What a study says in the end: how far each figure can be believed, and who is ahead of whom.
 
 use super::statistics::{self, Calibration, Clips, Comparison, Metric, Model};
-use super::{Contestant, Outcomes, Study, StudyDirectory, StudyError};
+use super::{Contestant, Outcomes, Study, StudyDirectory, StudyError, outcomes};
 use crate::report::words::{count, listed, percent};
 use crate::train::metrics::{ConfusionMatrix, Interval};
 use crate::train::predictions::ClassEvaluation;
@@ -108,9 +108,29 @@ fn headline(classes: &[String], clips: &Clips, entry: &super::outcomes::EntryOut
 }
 
 fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Comparison]) -> Vec<String> {
-    let mut sentences: Vec<String> = statistics::leader(pairs).into_iter().collect();
+    let protocol = format!("protocol {}: {}", study.protocol, study.protocol.words());
+    let mut sentences = Vec::new();
+    // What the figures are worth comes before them, where that is little.
+    let leaks = !study.protocol.keeps_groups() || outcomes.shared > 0;
+    if leaks {
+        sentences.push(protocol.clone());
+        sentences.push(format!(
+            "{} of {} share a {} with clips that were trained on",
+            outcomes.shared,
+            count(outcomes.tests, "test clip"),
+            clips.group_noun
+        ));
+    }
+    sentences.extend(statistics::leader(pairs));
     sentences.extend(beside_baseline(study, pairs));
     sentences.extend(statistics::too_few_groups(outcomes.groups(), &clips.group_noun));
+    if study.protocol.keeps_groups() && clips.group_noun == outcomes::CLIP {
+        sentences.push(
+            "no groups are known: every clip counts as independent, which is too sure of itself where clips share an artist \
+             or a recording (give groups: --group tag:artist, or the manifest's column)"
+                .into(),
+        );
+    }
     if let Some(majority) = outcomes.majority_baseline {
         sentences.push(format!("always naming the training part's largest class: {}", percent(majority)));
     }
@@ -121,7 +141,9 @@ fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Compari
     if outcomes.missing > 0 {
         sentences.push(format!("{} still missing: these figures will change", count(outcomes.missing, "run")));
     }
-    sentences.push(format!("protocol {}: {}", study.protocol, study.protocol.words()));
+    if !leaks {
+        sentences.push(protocol);
+    }
     if study.independent {
         sentences.push("every number of epochs is a run of its own with a seed of its own".into());
     } else if study.marks.len() > 1 {

@@ -20,6 +20,10 @@ pub struct Outcomes {
     pub entries: Vec<EntryOutcome>,
     /// Accuracy of always naming the training part's largest class, over all splits.
     pub majority_baseline: Option<f64>,
+    /// Test clips over all splits.
+    pub tests: usize,
+    /// Of these, the ones of which a clip of the same group was trained on.
+    pub shared: usize,
     /// Final runs that are not finished yet, and those that diverged.
     pub missing: usize,
     /// See `missing`.
@@ -68,6 +72,9 @@ pub struct Said {
     pub probabilities: Vec<f32>,
 }
 
+/// What a group is where none are known.
+pub(super) const CLIP: &str = "clip";
+
 /// Key of a run: its random split and its seed.
 type RunKey = (usize, u64);
 
@@ -94,7 +101,10 @@ impl Outcomes {
             }
             let split = Split::read(directory, &cell)?;
             let table = Predictions::read(&path)?;
-            parted.entry(cell.fold).or_insert_with(|| split.majority(&table));
+            parted.entry(cell.fold).or_insert_with(|| {
+                outcomes.shared += table.rows.iter().filter(|(name, ..)| split.trained_on_group_of(name)).count();
+                split.majority(&table)
+            });
             let run = said[cell.model].entry((if random { cell.fold } else { 0 }, cell.seed)).or_default();
             for (name, class, one) in table.rows {
                 let group = split.groups.get(&name).cloned().unwrap_or_else(|| name.clone());
@@ -113,6 +123,7 @@ impl Outcomes {
         }
         outcomes.clips = clips.into_values().collect();
         let (right, all) = parted.values().fold((0.0, 0), |(right, all), of| (right + of.right, all + of.clips));
+        outcomes.tests = all;
         outcomes.majority_baseline = (all > 0).then(|| right / all as f64);
         Ok(outcomes)
     }
@@ -143,7 +154,7 @@ impl Outcomes {
         match source {
             Some(NameSource::Tag(tag)) => tag.to_string(),
             _ if study.protocol == Protocol::GtzanFiltered => "artist".into(),
-            _ if self.clips.iter().all(|clip| clip.path == clip.group) => "clip".into(),
+            _ if self.clips.iter().all(|clip| clip.path == clip.group) => CLIP.into(),
             _ => "group".into(),
         }
     }
@@ -183,6 +194,8 @@ struct Split {
     groups: HashMap<String, String>,
     /// Class names of the training clips.
     trained: Vec<String>,
+    /// Their groups.
+    trained_groups: BTreeSet<String>,
 }
 
 impl Split {
@@ -190,10 +203,16 @@ impl Split {
         let (_, rows) = table(&directory.cell(cell).join("splits.csv"))?;
         let field = |row: &csv::StringRecord, i: usize| row.get(i).unwrap_or_default().to_owned();
         let train = crate::dataset::Split::Train.name();
+        let trained: Vec<&csv::StringRecord> = rows.iter().filter(|row| row.get(2) == Some(train)).collect();
         Ok(Self {
             groups: rows.iter().map(|row| (field(row, 0), field(row, 3))).collect(),
-            trained: rows.iter().filter(|row| row.get(2) == Some(train)).map(|row| field(row, 1)).collect(),
+            trained: trained.iter().map(|row| field(row, 1)).collect(),
+            trained_groups: trained.iter().map(|row| field(row, 3)).collect(),
         })
+    }
+
+    fn trained_on_group_of(&self, clip: &str) -> bool {
+        self.groups.get(clip).is_some_and(|group| self.trained_groups.contains(group))
     }
 
     fn majority(&self, predictions: &Predictions) -> Majority {

@@ -63,7 +63,7 @@ impl Protocol {
     /// One line for tables and reports.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Grouped => "stratified by class, whole groups (artist, else track) on one side",
+            Self::Grouped => "stratified by class, whole groups on one side; a split that the data gives is kept, but for folds",
             Self::Seed => "90/10 by clip, no validation; as published: shares artists between training and test",
             Self::Bbnn => "ten random 80/10/10 splits by clip; as published: shares artists between training and test",
             Self::GtzanFiltered => "GTZAN's fault-filtered lists, 443/197/290: no known artist on two sides",

@@ -1,10 +1,12 @@
 //! What a study says beside accuracies: times by turns, clip lengths, mistakes, the baseline.
 
 use crate::compare::{go_on, study};
-use crate::training::{built_in, gpu, tiny_config};
+use crate::compare_verify;
+use crate::training::{built_in, built_in_collection, gpu, tiny_config};
 use melgrad::compare::{
     Contestant, Shard, StudyDirectory, conclude, mistakes, publish, summarise, time_epochs, time_rows, write_tables,
 };
+use melgrad::dataset::{Draw, Protocol, Split};
 
 #[test]
 fn networks_are_timed_by_turns_and_the_times_stand_in_the_tables() {
@@ -63,7 +65,7 @@ fn the_tables_of_a_study_agree_with_each_other() {
     let baseline = summaries.last().unwrap();
     let [mean, end] = [baseline.mean_over_marks, baseline.test_accuracy].map(Option::unwrap);
     assert!((mean - end).abs() < 1e-12, "no epochs change it: {mean}, {end}");
-    let most = *data.class_counts(melgrad::dataset::Split::Test).iter().max().unwrap() as f64 / conclusion.clips as f64;
+    let most = *data.class_counts(Split::Test).iter().max().unwrap() as f64 / conclusion.clips as f64;
     assert!(conclusion.majority_baseline.is_some_and(|share| share <= most));
 }
 
@@ -100,4 +102,23 @@ fn a_study_s_page_has_every_figure_and_is_made_again_byte_for_byte() {
     publish(&study, &directory).unwrap();
     assert!(first == read());
     assert_eq!(page, std::fs::read_to_string(directory.file("report.html")).unwrap());
+}
+
+#[test]
+fn a_conclusion_says_first_how_much_of_the_test_part_is_known_already() {
+    let (gpu, collection) = (gpu(), built_in_collection(&tiny_config()));
+    for (protocol, leaks) in [(Protocol::LeakySegments, true), (Protocol::Grouped, false)] {
+        let study = compare_verify::study(protocol, vec![0]);
+        let folder = tempfile::tempdir().unwrap();
+        compare_verify::finished(&gpu, &study, &collection, folder.path());
+        let directory = StudyDirectory::open(&folder.path().join("study"), &study).unwrap();
+        let (outcomes, conclusion) = conclude(&study, &directory).unwrap().unwrap();
+        let data = collection.dataset(protocol, Draw::single(0)).unwrap();
+        let of = |split: Split| data.part(split).into_iter().map(|i| &data.samples[i].group);
+        let shared = of(Split::Test).filter(|group| of(Split::Train).any(|other| other == *group)).count();
+        assert_eq!((outcomes.shared, outcomes.tests), (shared, data.part(Split::Test).len()), "{protocol}");
+        let first = conclusion.sentences[0].as_str();
+        assert_eq!((first.starts_with("protocol leaky-segments"), shared > 0), (leaks, leaks), "{:?}", conclusion.sentences);
+        assert_eq!(conclusion.sentences[1].starts_with(&format!("{shared} of ")), leaks, "{:?}", conclusion.sentences);
+    }
 }

@@ -17,6 +17,7 @@ use crate::config::ModelName;
 use crate::dataset::{Protocol, Split};
 use crate::gpu::Gpu;
 use crate::models::{self, Dimensions};
+use crate::report::fan_out::FanOut;
 use crate::report::words;
 use crate::train::event::Observer;
 use crate::train::run_directory::{RUNS, RunDirectory};
@@ -249,7 +250,11 @@ fn train(gpu: &Gpu, study: &Study, args: &CompareArgs, shard: Shard, directory: 
     }
     let observe = |cell: &Cell, run: &RunDirectory, place: usize, open: usize| -> std::io::Result<Box<dyn Observer>> {
         eprintln!("run {} of {open}: {cell}", place + 1);
-        Ok(Box::new(listeners(run).map_err(std::io::Error::other)?))
+        match cell.name {
+            Contestant::Network(_) => Ok(Box::new(listeners(run).map_err(std::io::Error::other)?)),
+            // It is fitted at once: there is nothing to hear.
+            Contestant::Baseline => Ok(Box::new(FanOut::new())),
+        }
     };
     compare::run(gpu, study, shard, directory, |entry, draw| data.dataset(study, entry, draw), observe)?;
     Ok(())
