@@ -1,4 +1,4 @@
-//! Errors as words and as exit codes: 1 failed, 2 usage, 3 data, 4 no usable adapter, 5 device lost, 6 diverged, 7 disk.
+//! Errors as words and as exit codes: 1 failed (of a capsule: checked and found wrong), 2 usage, 3 data, 4 no usable adapter, 5 device lost, 6 diverged, 7 disk.
 
 use crate::compare::{CapsuleError, CompareError, MergeError, StudyError, VerifyError};
 use crate::config::ConfigError;

@@ -49,10 +49,11 @@ impl Collection {
         let left_out = |path: &Path| kept.are_filtered && gtzan::track(path).is_some_and(|track| !lists.contains_key(track));
         let strangers: BTreeSet<usize> = (0..names.len()).filter(|&i| names[i].is_none()).collect();
         let mixed = |set: &Vec<usize>| set.iter().any(|i| strangers.contains(i)) && !set.iter().all(|i| strangers.contains(i));
+        let was_gtzan = kept.rows.iter().all(|row| gtzan::track(Path::new(&row.name)).is_some());
         let new_name = |(recording, name): (&Recording, &Option<String>)| {
-            name.as_ref().is_some_and(|name| portable(&recording.path) != *name && gtzan::track(Path::new(name)).is_some())
+            name.as_ref().is_some_and(|name| portable(&recording.path) != *name)
         };
-        let artists_unknown = self.recordings.iter().zip(&names).any(new_name);
+        let artists_unknown = was_gtzan && self.recordings.iter().zip(&names).any(new_name);
         Known {
             more: strangers.iter().filter(|&&i| !left_out(&self.recordings[i].path)).count(),
             fewer: kept.rows.len() - found.len(),
