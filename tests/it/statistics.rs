@@ -146,6 +146,7 @@ fn bootstrap_case() -> (Value, Clips, [Model; 3]) {
                 Run { split: 0, seed, predictions }
             })
             .collect(),
+        seeded: true,
     });
     (case, clips, models)
 }

@@ -28,7 +28,7 @@ fn synthetic(rng: &mut ChaCha8Rng, groups: usize, size: usize, runs: u64) -> (Cl
             .collect();
         Run { split: 0, seed, predictions }
     });
-    (clips, Model { name: "synthetic".into(), runs: runs.collect() })
+    (clips, Model { name: "synthetic".into(), runs: runs.collect(), seeded: true })
 }
 
 #[test]
@@ -91,7 +91,7 @@ pub(super) fn in_splits(model: Model) -> Model {
         run.predictions.iter_mut().skip(split % 5).step_by(5).for_each(|named| *named = None);
         run
     });
-    Model { name: model.name.clone(), runs: runs.collect() }
+    Model { name: model.name.clone(), runs: runs.collect(), seeded: true }
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn seeds_that_differ_widen_the_interval() {
 #[test]
 fn one_group_or_no_run_has_no_interval_and_no_p_value() {
     let (_, mut clips, models) = bootstrap_case();
-    let untrained = Model { name: "none".into(), runs: Vec::new() };
+    let untrained = Model { name: "none".into(), runs: Vec::new(), seeded: true };
     assert_eq!(bootstrap_interval(&clips, &untrained, Metric::Accuracy, 1), None);
     let pair = compare_pair(&clips, [&models[0], &untrained], Metric::Accuracy, 1);
     assert_eq!((pair.difference, pair.p, pair.p_holm, pair.interval), (None, None, None, None));

@@ -114,6 +114,7 @@ fn pair(models: [&str; 2], values: [f64; 2], ends: [f64; 2], p_holm: f64) -> Com
         why: String::new(),
         p: Some(p_holm / 3.0),
         p_holm: Some(p_holm),
+        one_seed: false,
         groups: 57,
         group_noun: "track".into(),
     }
