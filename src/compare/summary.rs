@@ -129,10 +129,9 @@ fn summary(
     let mut to_best = Vec::new();
     let mut adapter = None;
     for (cell, result) in own.iter().filter(|(cell, _)| study.is_final(cell)) {
-        if let (Some(timing), Some(mark)) = (directory.timing(cell)?, result.marks.last()) {
-            if *adapter.get_or_insert_with(|| timing.adapter.clone()) == timing.adapter {
-                to_best.push(seconds_of(&timing.epoch_seconds, mark.best_epoch));
-            }
+        let (Some(timing), Some(mark)) = (directory.timing(cell)?, result.marks.last()) else { continue };
+        if *adapter.get_or_insert_with(|| timing.adapter.clone()) == timing.adapter {
+            to_best.push(seconds_of(&timing.epoch_seconds, mark.best_epoch));
         }
     }
     let heard: Vec<f64> = own.iter().flat_map(|(_, result)| &result.lengths).map(|length| length.seconds).collect();

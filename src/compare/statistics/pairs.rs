@@ -179,7 +179,6 @@ fn why_bootstrap(clips: &Clips, models: [&Model; 2], metric: Metric, matched: bo
         (true, _) if !shared && metric != Metric::Accuracy => {
             reasons.push(format!("McNemar's test is of accuracy, not {}", metric.name()))
         }
-        (true, _) if models.iter().any(|model| model.seeded) => reasons.push("of other seeds it says nothing".into()),
         (true, _) => {}
         (false, true) => reasons.push("seeds differ too, and are drawn for both models together".into()),
         (false, false) => reasons.push("seeds differ too, and are drawn for each model apart".into()),
@@ -189,6 +188,9 @@ fn why_bootstrap(clips: &Clips, models: [&Model; 2], metric: Metric, matched: bo
     }
     if reasons.is_empty() {
         reasons.push("the models were not tested on the same clips".into());
+    }
+    if single && models.iter().any(|model| model.seeded) {
+        reasons.push("of other seeds it says nothing".into());
     }
     format!("paired bootstrap over whole {noun}s: {}", reasons.join("; "))
 }
