@@ -54,20 +54,20 @@ fn the_interval_covers_the_truth_about_as_often_as_it_says() {
 
 #[test]
 fn intervals_and_p_values_of_few_seeds_hold_what_they_promise() {
-    const DATASETS: usize = 100;
+    const DATASETS: usize = 60;
     let mut rng = ChaCha8Rng::seed_from_u64(8);
-    // Seeds that differ by far more than 200 clips do.
+    // Seeds that differ by far more than 60 clips do.
     let model = |rng: &mut ChaCha8Rng, name: &str, runs: u64| {
         let run = |seed| {
-            let skill = 0.7 + rng.random_range(-0.17..0.17);
-            Run { split: 0, seed, predictions: (0..200).map(|_| Some(u32::from(!rng.random_bool(skill)))).collect() }
+            let skill = 0.7 + rng.random_range(-0.25..0.25);
+            Run { split: 0, seed, predictions: (0..60).map(|_| Some(u32::from(!rng.random_bool(skill)))).collect() }
         };
         Model { name: name.into(), runs: (0..runs).map(run).collect(), seeded: true }
     };
     let clips = Clips {
         classes: 2,
-        labels: vec![0; 200],
-        groups: (0..200).map(|clip| clip.to_string()).collect(),
+        labels: vec![0; 60],
+        groups: (0..60).map(|clip| clip.to_string()).collect(),
         group_noun: "track".into(),
         test_parts: TestParts::Same,
     };
@@ -79,8 +79,8 @@ fn intervals_and_p_values_of_few_seeds_hold_what_they_promise() {
             covered += usize::from((interval.low..=interval.high).contains(&0.7));
             ahead_of_its_like += usize::from(ahead(&compare_pair(&clips, [&a, &b], Metric::Accuracy, dataset as u64)).is_some());
         }
-        assert!(covered >= 89, "{runs} seeds: the interval covers {covered} of {DATASETS}");
-        assert!(ahead_of_its_like <= 11, "{runs} seeds: ahead of its like {ahead_of_its_like} times of {DATASETS}");
+        assert!(covered >= 52, "{runs} seeds: the interval covers {covered} of {DATASETS}");
+        assert!(ahead_of_its_like <= 8, "{runs} seeds: ahead of its like {ahead_of_its_like} times of {DATASETS}");
     }
     // A single one says nothing of others, however small its p-value.
     let [mut good, mut bad] = ["a", "b"].map(|name| model(&mut rng, name, 1));
