@@ -89,7 +89,8 @@ fn compare(error: &CompareError) -> u8 {
 fn study(error: &StudyError) -> u8 {
     match error {
         StudyError::Other { .. } | StudyError::NotAStudy { .. } | StudyError::NoStudy { .. } => 2,
-        StudyError::Unreadable { .. } => 3,
+        StudyError::Unreadable { .. } | StudyError::OtherSchema { .. } | StudyError::OtherData { .. } => 3,
+        StudyError::Lost { .. } | StudyError::Changed { .. } => 3,
         StudyError::Write(error) => run_directory(error),
         StudyError::Predictions(error) => predictions(error),
         StudyError::Table { .. } => 7,
@@ -108,7 +109,9 @@ fn merge(error: &MergeError) -> u8 {
 fn capsule(error: &CapsuleError) -> u8 {
     match error {
         CapsuleError::File { .. } => 7,
-        CapsuleError::Unfinished { .. } => 2,
+        CapsuleError::Unfinished { .. } | CapsuleError::NoPlace { .. } => 2,
+        // Read as it was written, and wrong: checked and failed, like predictions that differ.
+        CapsuleError::Contradiction { .. } => 1,
         CapsuleError::Tampered { .. } => 3,
     }
 }
@@ -116,6 +119,7 @@ fn capsule(error: &CapsuleError) -> u8 {
 fn verify(error: &VerifyError) -> u8 {
     match error {
         VerifyError::Capsule(error) => capsule(error),
+        VerifyError::OtherLabels { .. } | VerifyError::OtherSplit { .. } => 1,
         VerifyError::Config(_) | VerifyError::MissingClips { .. } => 3,
         VerifyError::Dataset(error) => dataset(error),
         VerifyError::Train(error) => train(error),

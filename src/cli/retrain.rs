@@ -73,6 +73,7 @@ pub(super) fn run(
         Ok(Box::new(Terminal::stderr()))
     };
     let retraining = compare::retrain(gpu, capsule, |cell| wanted.contains(&cell.to_string()), &directory, load, observe)?;
+    retraining.warnings.iter().for_each(|warning| eprintln!("note: {warning}"));
     if args.out.is_some() {
         compare::write_tables(&capsule.study, &directory)?;
     }

@@ -3,7 +3,7 @@
 //! sums of all of them at the end.
 //!
 //! ```text
-//! study.json  accuracy.csv  summary.csv  timing.csv
+//! study.json  accuracy.csv  summary.csv  timing.csv  lengths.csv  classes.csv  statistics.json
 //! cells/CELL/{config.toml, environment.json, kernels.json, splits.csv, model.safetensors, result.json, predictions-N.csv}
 //! sha256.json
 //! ```
@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// The sums of all other files, the last of the archive.
 const SUMS: &str = "sha256.json";
+/// What a capsule takes of the study as a whole; without a test part it has not all of them.
+const OF_THE_STUDY: [&str; 7] =
+    ["study.json", "accuracy.csv", "summary.csv", "timing.csv", "lengths.csv", "classes.csv", "statistics.json"];
 /// What a capsule takes of a cell beside its weights and predictions.
 const OF_A_CELL: [&str; 5] = ["config.toml", "environment.json", "kernels.json", "splits.csv", "result.json"];
 
@@ -37,6 +40,24 @@ pub enum CapsuleError {
         /// The run.
         cell: String,
     },
+    /// A place where no capsule can be written.
+    #[error("{path}: {problem}; give --capsule another file")]
+    NoPlace {
+        /// Where it should go.
+        path: PathBuf,
+        /// What is in the way.
+        problem: String,
+    },
+    /// A capsule that is whole and says two things.
+    #[error("{path}: contradicts itself: {file}: {problem}")]
+    Contradiction {
+        /// The capsule.
+        path: PathBuf,
+        /// The file in it.
+        file: String,
+        /// The figure, as it is there and as it follows from the rest.
+        problem: String,
+    },
     /// An archive that is not a whole capsule as it was written.
     #[error("{path}: {problem}: it was damaged or changed after it was written, and proves nothing; get it again")]
     Tampered {
@@ -47,14 +68,46 @@ pub enum CapsuleError {
     },
 }
 
+/// Whether a capsule can be written to `path`: better known before hours of training. Its folder must be there and take
+/// files, and what is there already must be a capsule; nothing else is overwritten.
+pub fn check_place(path: &Path) -> Result<(), CapsuleError> {
+    let refused = |problem: String| CapsuleError::NoPlace { path: path.into(), problem };
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(refused(format!("there is no folder {}", folder.display())));
+    }
+    tempfile::tempfile_in(folder).map_err(|error| refused(format!("nothing can be written there: {error}")))?;
+    if path.exists() && !ends_with_sums(path) {
+        return Err(refused("exists and is no capsule, and is not overwritten".into()));
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Whether it is an archive that ends as capsules do.
+fn ends_with_sums(path: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    let mut archive = tar::Archive::new(std::io::BufReader::new(file));
+    let Ok(entries) = archive.entries() else { return false };
+    let mut last = Vec::new();
+    for entry in entries {
+        let Ok(entry) = entry else { return false };
+        last = entry.path_bytes().into_owned();
+    }
+    last == SUMS.as_bytes()
+}
+
 /// Writes the finished study in `directory` to `path`, whole or not at all.
 pub fn write_capsule(path: &Path, study: &Study, directory: &StudyDirectory) -> Result<(), CapsuleError> {
-    let mut files: Vec<(String, PathBuf)> =
-        ["study.json", "accuracy.csv", "summary.csv", "timing.csv"].map(|name| (name.to_owned(), directory.file(name))).to_vec();
+    check_place(path)?;
+    let mut files: Vec<(String, PathBuf)> = OF_THE_STUDY.map(|name| (name.to_owned(), directory.file(name))).to_vec();
     for cell in study.cells() {
         let folder = directory.cell(&cell);
         let name = |file: &str| format!("cells/{cell}/{file}");
-        if !folder.join("result.json").is_file() {
+        if !matches!(directory.result(&cell), Ok(Some(_))) {
             return Err(CapsuleError::Unfinished { cell: cell.to_string() });
         }
         files.extend(OF_A_CELL.iter().map(|file| (name(file), folder.join(file))));
@@ -66,13 +119,12 @@ pub fn write_capsule(path: &Path, study: &Study, directory: &StudyDirectory) -> 
         let path = path.to_owned();
         move |source| CapsuleError::File { path, source }
     };
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".part-");
     // It is made to be handed on, which the mode of a temporary file would hinder.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let part = builder.tempfile_in(folder).map_err(failed(path))?;
+    let part = builder.tempfile_in(folder_of(path)).map_err(failed(path))?;
     let mut archive = tar::Builder::new(part);
     let mut sums = BTreeMap::new();
     // A run that diverged has neither weights nor predictions.
@@ -134,13 +186,21 @@ impl Capsule {
             return Err(tampered(format!("{name} is not in {SUMS}")));
         }
         let study = files.get("study.json").ok_or_else(|| tampered("it has no study.json".into()))?;
-        let study = serde_json::from_slice(study).map_err(|error| tampered(format!("study.json: {error}")))?;
+        let study: Study = serde_json::from_slice(study).map_err(|error| tampered(format!("study.json: {error}")))?;
+        if study.schema != Study::SCHEMA {
+            return Err(tampered(format!("study.json has schema {}, and this melgrad knows {}", study.schema, Study::SCHEMA)));
+        }
         Ok(Self { path: path.into(), study, files })
     }
 
     /// The file `name` of a cell, absent where the cell diverged.
     pub fn file(&self, cell: &super::Cell, name: &str) -> Option<&[u8]> {
         self.files.get(&format!("cells/{cell}/{name}")).map(Vec::as_slice)
+    }
+
+    /// A file by its name in the archive.
+    pub(super) fn entry(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
     }
 
     /// Every run that has weights: its network, as tables call it, and its name.

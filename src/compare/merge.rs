@@ -1,8 +1,9 @@
 //! Joining what was trained in different directories, on machines that share none.
 
 use super::results::difference;
+use super::same_data::data_file;
 use super::{Cell, CellResult, Entry, Reading, Study, StudyDirectory, StudyError};
-use crate::train::run_directory::UNFINISHED;
+use crate::train::run_directory::{UNFINISHED, write_new};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,19 @@ pub fn merge(shares: &[PathBuf], out: &Path) -> Result<(StudyDirectory, Study), 
         if joined.result(cell)?.is_none() {
             joined.clear(cell)?;
             take(source, &joined.cell(cell))?;
+        }
+    }
+    // Their splits are the same, so the data were; whoever goes on is held to what one of them began with.
+    for (directory, _) in &opened {
+        for reading in 0..study.models.len() {
+            let name = data_file(reading);
+            match std::fs::read(directory.file(&name)) {
+                Ok(list) => drop(write_new(&joined.file(&name), &list).map_err(StudyError::from)?),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    return Err(MergeError::Copy { path: directory.file(&name), to: joined.file(&name), source });
+                }
+            }
         }
     }
     if joined.turns()?.is_none() {

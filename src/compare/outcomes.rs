@@ -1,5 +1,6 @@
 //! What every finished run said of its test clips after the last mark, read back from the study's directory.
 
+use super::evidence;
 use super::results::predictions_file;
 use super::statistics::{Clips, Model, Run, TestParts};
 use super::{Cell, Contestant, Study, StudyDirectory, StudyError};
@@ -106,9 +107,9 @@ impl Outcomes {
                 continue;
             }
             let path = directory.cell(&cell).join(predictions_file(study.epochs(&cell)));
-            if !path.is_file() {
-                continue;
-            }
+            let mark = result.at(study.epochs(&cell)).filter(|mark| mark.test_accuracy.is_some());
+            let Some(mark) = mark else { continue };
+            evidence::check(&directory.cell(&cell), mark)?;
             let split = Split::read(directory, &cell)?;
             let table = Predictions::read(&path)?;
             parted.entry(cell.fold).or_insert_with(|| {

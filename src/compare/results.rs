@@ -44,6 +44,41 @@ pub enum StudyError {
         /// What is wrong.
         problem: String,
     },
+    /// A study that another version of melgrad wrote.
+    #[error(
+        "{path}: was written by another version of melgrad (schema {found}, this one knows {}); use that version",
+        Study::SCHEMA
+    )]
+    OtherSchema {
+        /// Its `study.json`.
+        path: PathBuf,
+        /// What it says.
+        found: u64,
+    },
+    /// The data are not those that the study was begun with.
+    #[error(
+        "{path}: the data are not those that the study was begun with: {difference}; give the same data, or --out another directory"
+    )]
+    OtherData {
+        /// The list of what it was begun with.
+        path: PathBuf,
+        /// What came, went and is otherwise, with the first names.
+        difference: String,
+    },
+    /// A finished run without what it said.
+    #[error("{path}: is missing, though its run is finished; remove {} to have it trained again", folder(path))]
+    Lost {
+        /// The table.
+        path: PathBuf,
+    },
+    /// A finished run whose files contradict each other.
+    #[error("{path}: was changed after it was written: {problem}; remove {} to have it trained again", folder(path))]
+    Changed {
+        /// The table.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
     /// A file or directory that cannot be written or removed.
     #[error(transparent)]
     Write(#[from] RunDirectoryError),
@@ -58,6 +93,11 @@ pub enum StudyError {
         /// What the system said.
         source: csv::Error,
     },
+}
+
+/// The directory of the run that a file is of.
+fn folder(path: &Path) -> String {
+    path.parent().unwrap_or(path).display().to_string()
 }
 
 /// What a cell came to at one mark.
@@ -155,7 +195,7 @@ impl StudyDirectory {
             }
             write_new(&file, &json(study))?;
         }
-        let begun: Study = read(&file)?;
+        let begun = read_study(&file)?;
         if let Some(difference) = difference(&begun, study) {
             return Err(StudyError::Other { path: path.into(), difference });
         }
@@ -170,12 +210,21 @@ impl StudyDirectory {
         if !file.is_file() {
             return Err(StudyError::NoStudy { path: path.into() });
         }
-        Ok((directory, read(&file)?))
+        Ok((directory, read_study(&file)?))
     }
 
     /// Cells that are finished.
     pub fn finished(&self, study: &Study) -> usize {
-        study.cells().iter().filter(|cell| self.cell(cell).join(RESULT).is_file()).count()
+        study.cells().iter().filter(|cell| matches!(self.result(cell), Ok(Some(_)))).count()
+    }
+
+    /// Results that are there and no results: their cells count as unfinished.
+    pub fn damaged(&self, study: &Study) -> Vec<PathBuf> {
+        let cut = |cell: &Cell| {
+            let path = self.cell(cell).join(RESULT);
+            (path.is_file() && matches!(self.result(cell), Ok(None))).then_some(path)
+        };
+        study.cells().iter().filter_map(cut).collect()
     }
 
     /// The directory itself.
@@ -193,15 +242,14 @@ impl StudyDirectory {
         self.file("cells").join(cell.to_string())
     }
 
-    /// The result of a cell that is finished.
+    /// The result of a cell that is finished; a cut one finishes none ([`Self::damaged`]).
     pub fn result(&self, cell: &Cell) -> Result<Option<CellResult>, StudyError> {
-        let path = self.cell(cell).join(RESULT);
-        if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+        read_whole(&self.cell(cell).join(RESULT))
     }
 
+    /// A cell's times, if they were taken and are whole: no figure but times depends on them.
     pub(super) fn timing(&self, cell: &Cell) -> Result<Option<CellTiming>, StudyError> {
-        let path = self.cell(cell).join(TIMING);
-        if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+        read_whole(&self.cell(cell).join(TIMING))
     }
 
     /// Clears away what an interrupted training of a cell left.
@@ -235,10 +283,9 @@ impl StudyDirectory {
         self.write(&self.cell(cell).join(RESULT), &result)
     }
 
-    /// The networks' times by turns, if they were taken.
+    /// The networks' times by turns, if they were taken and are whole.
     pub fn turns(&self) -> Result<Option<Timing>, StudyError> {
-        let path = self.file(TIMING);
-        if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+        read_whole(&self.file(TIMING))
     }
 
     /// Keeps the networks' times by turns.
@@ -271,10 +318,24 @@ fn create(path: &Path) -> Result<(), StudyError> {
     std::fs::create_dir_all(path).map_err(|source| RunDirectoryError::Write { path: path.into(), source }.into())
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, StudyError> {
+/// Looks at the schema first: what another version wrote need not have the fields of this one.
+fn read_study(path: &Path) -> Result<Study, StudyError> {
     let unreadable = |problem: String| StudyError::Unreadable { path: path.into(), problem };
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
+    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    match json["schema"].as_u64() {
+        Some(found) if found != u64::from(Study::SCHEMA) => Err(StudyError::OtherSchema { path: path.into(), found }),
+        _ => serde_json::from_value(json).map_err(|error| unreadable(error.to_string())),
+    }
+}
+
+/// A file that is written whole or not at all; none where there is none, or only a part of one.
+fn read_whole<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StudyError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StudyError::Unreadable { path: path.into(), problem: error.to_string() }),
+    }
 }
 
 /// The first setting in which two studies differ.

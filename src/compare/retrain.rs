@@ -5,8 +5,10 @@
 //! ([`super::statistics::spread()`]). One seed has no spread, and that of two on one split could be anything: such runs are
 //! held against the interval that whole groups of test clips give, which says less, and the outcome says so.
 
+use super::evidence::Predictions;
+use super::results::predictions_file;
 use super::statistics::{Block, spread};
-use super::verify::{Tested, config, rows};
+use super::verify::{Tested, config, published};
 use super::{Capsule, CapsuleError, Cell, CompareError, StudyDirectory, StudyError, Verdict, VerifyError, run};
 use crate::config::Config;
 use crate::dataset::{Collection, DatasetError};
@@ -67,6 +69,8 @@ pub struct Retraining {
     pub cells: Vec<Retrained>,
     /// Every network that has one.
     pub networks: Vec<Outcome>,
+    /// What could not be checked, and what a person should know, in words.
+    pub warnings: Vec<String>,
 }
 
 const BY_SEEDS: &str = "95 % prediction interval from the spread of the published seeds";
@@ -83,11 +87,13 @@ pub fn retrain(
     mut load: impl FnMut(&Config) -> Result<Collection, DatasetError>,
     mut observe: impl FnMut(&Cell, &RunDirectory, usize, usize) -> std::io::Result<Box<dyn Observer>>,
 ) -> Result<Retraining, VerifyError> {
+    let mut warnings = capsule.check()?;
     let cells: Vec<Cell> = trainable(capsule).into_iter().filter(|cell| wanted(cell)).collect();
     let mut runs = Vec::new();
     for (place, cell) in cells.iter().enumerate() {
         let config = config(capsule, cell)?;
         let tested = Tested::of(capsule, cell, &load(&config)?)?;
+        warnings.extend(tested.warning.clone().filter(|warning| !warnings.contains(warning)));
         let missing = tested.clips - tested.data.samples.len();
         if missing > 0 {
             return Err(VerifyError::MissingClips { cell: cell.to_string(), kind: "clips", missing, clips: tested.clips });
@@ -96,7 +102,7 @@ pub fn retrain(
         let again = train(gpu, capsule, cell, &config, &tested, directory, begin)?;
         runs.push((cell, tested, again));
     }
-    let mut outcome = Retraining { cells: Vec::new(), networks: Vec::new() };
+    let mut outcome = Retraining { cells: Vec::new(), networks: Vec::new(), warnings };
     for (cell, tested, again) in &runs {
         let probabilities: Vec<&[f32]> = again.iter().flatten().map(Vec::as_slice).collect();
         let verdict = again.as_ref().ok().map(|_| tested.verdict(cell, &probabilities));
@@ -117,9 +123,10 @@ pub fn retrain(
     Ok(outcome)
 }
 
-/// The runs of a capsule that have weights.
+/// The runs of a capsule that have weights and a test part.
 pub(super) fn trainable(capsule: &Capsule) -> Vec<Cell> {
-    capsule.study.cells().into_iter().filter(|cell| capsule.file(cell, MODEL_FILE).is_some()).collect()
+    let tested = |cell: &Cell| capsule.file(cell, &predictions_file(capsule.study.epochs(cell))).is_some();
+    capsule.study.cells().into_iter().filter(|cell| capsule.file(cell, MODEL_FILE).is_some() && tested(cell)).collect()
 }
 
 /// The probabilities of each test clip after the last mark, or the epoch in which it diverged.
@@ -142,29 +149,21 @@ fn train(
     if let Some(epoch) = directory.result(cell).map_err(CompareError::from)?.and_then(|result| result.diverged_in) {
         return Ok(Err(epoch));
     }
-    let path = directory.cell(cell).join(format!("predictions-{}.csv", capsule.study.epochs(cell)));
-    let rows = std::fs::read(&path).map_err(|error| error.to_string()).and_then(|table| rows(&table));
+    let path = directory.cell(cell).join(predictions_file(capsule.study.epochs(cell)));
+    let rows = std::fs::read(&path).map_err(|error| error.to_string()).and_then(|table| Predictions::parse(&table));
     let unreadable = |problem| CompareError::from(StudyError::Unreadable { path: path.clone(), problem });
-    let rows = rows.map_err(unreadable)?;
+    let rows = rows.map_err(unreadable)?.rows;
     if rows.len() != tested.published.len() {
         return Err(unreadable("it has other clips than the capsule's test part".into()).into());
     }
-    Ok(Ok(rows.into_iter().map(|(_, probabilities)| probabilities).collect()))
+    Ok(Ok(rows.into_iter().map(|row| row.probabilities).collect()))
 }
 
 /// The published accuracy of a run, and its test clips.
 fn accuracy(capsule: &Capsule, cell: &Cell) -> Result<(f64, usize), CapsuleError> {
-    let name = format!("predictions-{}.csv", capsule.study.epochs(cell));
-    let table = capsule.file(cell, &name).unwrap_or_default();
-    let rows: Result<Vec<csv::StringRecord>, csv::Error> = csv::Reader::from_reader(table).records().collect();
-    let rows = rows.map_err(|error| error.to_string()).and_then(|rows| match rows.is_empty() {
-        true => Err("it names no clip".to_owned()),
-        false => Ok(rows),
-    });
-    let problem = |error: String| format!("cells/{cell}/{name}: {error}");
-    let rows = rows.map_err(|error| CapsuleError::Tampered { path: capsule.path().into(), problem: problem(error) })?;
-    let right = rows.iter().filter(|row| row.get(1) == row.get(2)).count();
-    Ok((right as f64 / rows.len() as f64, rows.len()))
+    let rows = published(capsule, cell)?.rows;
+    let right = rows.iter().filter(|row| row.label == row.prediction).count();
+    Ok((right as f64 / rows.len().max(1) as f64, rows.len()))
 }
 
 /// Whether the runs of one network came to what they came to before.

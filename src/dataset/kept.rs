@@ -13,16 +13,17 @@ pub(super) const HEADER: [&str; 5] = ["path", "label", "split", "group", "conten
 /// two files of equal content on two sides, and another the segments of one file.
 #[derive(Debug, Clone, Default)]
 pub struct KeptSplits {
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     by_group: HashMap<String, Split>,
-    are_segments: bool,
-    are_filtered: bool,
+    pub(super) are_segments: bool,
+    pub(super) are_filtered: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Row {
-    name: String,
-    split: Split,
+pub(super) struct Row {
+    pub(super) name: String,
+    label: String,
+    pub(super) split: Split,
     group: String,
     piece: Piece,
 }
@@ -49,7 +50,8 @@ impl KeptSplits {
         for record in reader.records() {
             let record = record.map_err(|error| at(error.position().map_or(0, csv::Position::line), error.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
-            let [Some(name), Some(split), Some(group), Some(content)] = [0, 2, 3, 4].map(|column| record.get(column)) else {
+            let columns = [0, 1, 2, 3, 4].map(|column| record.get(column));
+            let [Some(name), Some(label), Some(split), Some(group), Some(content)] = columns else {
                 return Err(at(line, "a row has path,label,split,group,content_hash".into()));
             };
             let split = Split::from_name(split)
@@ -59,7 +61,7 @@ impl KeptSplits {
                 kept.by_group.insert(group.into(), split);
             }
             let piece = (content.to_owned(), first_frame(name));
-            kept.rows.push(Row { name: name.into(), split, group: group.into(), piece });
+            kept.rows.push(Row { name: name.into(), label: label.into(), split, group: group.into(), piece });
         }
         if kept.rows.is_empty() {
             return Err(at(2, "is damaged: it names no clip".into()));
@@ -83,6 +85,23 @@ impl KeptSplits {
     /// Clips that it names in one part.
     pub fn clips_of(&self, part: Split) -> usize {
         self.rows.iter().filter(|row| row.split == part).count()
+    }
+
+    /// The label that each clip had, by its name.
+    pub fn labels(&self) -> HashMap<&str, &str> {
+        self.rows.iter().map(|row| (row.name.as_str(), row.label.as_str())).collect()
+    }
+
+    /// Groups that are in more than one part, and contents (of segments: pieces).
+    pub fn separated(&self) -> [usize; 2] {
+        let mut groups: HashMap<&str, Vec<Split>> = HashMap::new();
+        let mut pieces: HashMap<&Piece, Vec<Split>> = HashMap::new();
+        for row in &self.rows {
+            groups.entry(&row.group).or_default().push(row.split);
+            pieces.entry(&row.piece).or_default().push(row.split);
+        }
+        let apart = |splits: &Vec<Split>| splits.iter().any(|split| *split != splits[0]);
+        [groups.values().filter(|splits| apart(splits)).count(), pieces.values().filter(|splits| apart(splits)).count()]
     }
 
     /// Gives every sample the part that it had; a new sample the part of its group; one that is new altogether goes to the
@@ -125,7 +144,7 @@ impl KeptSplits {
 
     /// The row of each sample: of its name and content, else one of its content that no sample bears the name of, else, of
     /// a copy that was made since, the one on the side nearest to training.
-    fn rows_of(&self, samples: &[Sample]) -> Vec<Option<&Row>> {
+    pub(super) fn rows_of(&self, samples: &[Sample]) -> Vec<Option<&Row>> {
         let mut by_piece: HashMap<&Piece, Vec<&Row>> = HashMap::new();
         self.rows.iter().for_each(|row| by_piece.entry(&row.piece).or_default().push(row));
         let piece = |sample: &Sample| (sample.content_hash.clone(), sample.clip.first_frame());

@@ -33,6 +33,7 @@ mod manifest;
 mod near_duplicates;
 mod protocol;
 mod records;
+mod redraw;
 mod scan;
 mod seed;
 mod source;
@@ -52,6 +53,8 @@ pub use load::{LoadOptions, Progress, collect, load};
 pub use near_duplicates::{NearDuplicate, NearDuplicateRow, near_duplicate_warning};
 pub use protocol::{Draw, Protocol};
 pub use records::{write_bad_files_csv, write_near_duplicates_csv, write_splits_csv};
+pub use redraw::Known;
+pub(crate) use source::portable;
 pub use statistics::MelStatistics;
 
 use std::path::PathBuf;

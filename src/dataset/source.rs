@@ -99,7 +99,7 @@ pub(super) fn is_data(path: &Path) -> bool {
 }
 
 /// A path as it is written in files and sorted by, the same on every system: parts joined by `/`, no `.` among them.
-pub(super) fn portable(path: &Path) -> String {
+pub(crate) fn portable(path: &Path) -> String {
     let mut text = String::new();
     for component in path.components() {
         match component {

@@ -171,8 +171,8 @@ fn a_capsule_is_checked_again_and_refused_once_it_was_changed() {
     let capsule = Capsule::read(&file).unwrap();
     assert_eq!(capsule.study, study);
     let collection = built_in_collection(&tiny_config());
-    let verdicts = verify(&gpu, &capsule, |_| Ok(collection.clone())).unwrap();
-    assert_eq!(verdicts.len(), 2);
+    let verdicts = verify(&gpu, &capsule, |_| Ok(collection.clone())).unwrap().verdicts;
+    assert_eq!(verdicts.len(), 3, "the networks and the baseline");
     for verdict in &verdicts {
         assert!(verdict.clips == 15 && verdict.different == 0 && verdict.largest_difference < 1e-5, "{verdict:?}");
         assert_eq!(verdict.accuracy, verdict.published_accuracy);

@@ -39,6 +39,8 @@ pub(crate) fn finished(gpu: &Gpu, study: &Study, collection: &Collection, folder
     let data = |_: &Entry, draw: Draw| collection.dataset(study.protocol, draw);
     run(gpu, study, Shard::default(), &directory, data, observe).unwrap();
     melgrad::compare::write_tables(study, &directory).unwrap();
+    let (outcomes, conclusion) = melgrad::compare::conclude(study, &directory).unwrap().unwrap();
+    melgrad::compare::write_outcomes(study, &directory, &outcomes, &conclusion).unwrap();
     let file = folder.join("study.tar");
     write_capsule(&file, study, &directory).unwrap();
     Capsule::read(&file).unwrap()
@@ -68,7 +70,7 @@ fn segments_of_one_file_on_two_sides_are_each_known_again() {
     let separated = sides.values().filter(|sides| sides.contains(&Split::Test) && sides.len() > 1).count();
     assert!(separated > 10, "{separated} files are on two sides: the test would show nothing");
     for (collection, bits) in [(&collection, true), (&renamed(&collection), false)] {
-        let verdicts = verify(&gpu, &capsule, |_| Ok(collection.clone())).unwrap();
+        let verdicts = verify(&gpu, &capsule, |_| Ok(collection.clone())).unwrap().verdicts;
         let [verdict] = verdicts.as_slice() else { panic!("{verdicts:?}") };
         assert_eq!((verdict.clips, verdict.different), (data.part(Split::Test).len(), 0), "{verdict:?}");
         assert!(verdict.largest_difference < 1e-5 && verdict.accuracy == verdict.published_accuracy, "{verdict:?}");

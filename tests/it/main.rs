@@ -9,6 +9,7 @@ mod cli;
 mod compare;
 mod compare_bad_cases;
 mod compare_cli;
+mod compare_evidence;
 mod compare_merge;
 mod compare_study;
 mod compare_verify;

@@ -5,7 +5,7 @@ use crate::cli::demo::BUILT_IN;
 use crate::cli::progress::Counting;
 use crate::cli::reading::tell_bad_files;
 use crate::compare::page::{SPECTROGRAM, spectrogram};
-use crate::compare::{Reading, Study, StudyData, StudyDirectory};
+use crate::compare::{Reading, Study, StudyData, StudyDirectory, same_data};
 use crate::dataset::{
     self, Collection, Dataset, DatasetError, LoadOptions, Split, near_duplicate_warning, write_near_duplicates_csv,
 };
@@ -42,7 +42,7 @@ impl CompareArgs {
     }
 }
 
-/// Decodes, parts for the first run, and says what cannot be used and what is there twice; near-duplicates are looked for
+/// Decodes, refuses data that are not those that the directory's study was begun with, parts for the first run, and says what cannot be used and what is there twice; near-duplicates are looked for
 /// once for a directory and written to it. Returns the first run's data.
 pub(super) fn look<F: FnMut(&Reading) -> Result<Collection, DatasetError>>(
     study: &Study,
@@ -50,6 +50,15 @@ pub(super) fn look<F: FnMut(&Reading) -> Result<Collection, DatasetError>>(
     directory: Option<&StudyDirectory>,
 ) -> anyhow::Result<Dataset> {
     eprintln!("protocol {}: {}", study.protocol, study.protocol.words());
+    if let Some(directory) = directory {
+        let mut readings: Vec<Reading> = Vec::new();
+        for entry in &study.models {
+            if !readings.contains(&entry.reading()) {
+                same_data(directory, readings.len(), data.collection(entry)?)?;
+                readings.push(entry.reading());
+            }
+        }
+    }
     let first = study.draw(&study.cells()[0]);
     let collection = data.collection(&study.models[0])?;
     let parted = collection.dataset(study.protocol, first)?;

@@ -10,8 +10,8 @@ use super::reading::ReadingArgs;
 use super::settings::{FeatureArgs, OwnSetting, RecipeArgs};
 use super::train::listeners;
 use crate::compare::{
-    self, Cell, CompareError, Conclusion, Contestant, Entry, Reading, Shard, Study, StudyDirectory, Summary, TimingRow, estimate,
-    merge, publish, summarise, time_epochs, time_rows, write_capsule,
+    self, Cell, CompareError, Conclusion, Contestant, Entry, Reading, Shard, Study, StudyDirectory, Summary, TimingRow,
+    check_place, estimate, merge, publish, summarise, time_epochs, time_rows, write_capsule,
 };
 use crate::config::ModelName;
 use crate::dataset::{Protocol, Split};
@@ -188,6 +188,9 @@ impl CompareArgs {
 }
 
 pub(super) fn run(global: &Global, args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &args.capsule {
+        check_place(path)?;
+    }
     if let ([_, ..], Some(out)) = (&*args.merge, &args.out) {
         let (directory, study) = merge(&args.merge, out)?;
         return finish(global, args, &study, &directory);
@@ -220,9 +223,6 @@ fn check(gpu: &Gpu, study: &Study) -> anyhow::Result<()> {
 /// Tables and words of what is finished.
 fn finish(global: &Global, args: &CompareArgs, study: &Study, directory: &StudyDirectory) -> anyhow::Result<ExitCode> {
     let concluded = publish(study, directory)?;
-    if let Some(path) = &args.capsule {
-        write_capsule(path, study, directory)?;
-    }
     let models = summarise(study, directory)?;
     if concluded.is_none() && models.iter().any(|model| model.cells > model.diverged) {
         eprintln!("no run was tested: there is no test part, so that nothing can be said of music that is not trained on");
@@ -243,12 +243,25 @@ fn finish(global: &Global, args: &CompareArgs, study: &Study, directory: &StudyD
         print::outcome(&outcome);
         print::course(study, directory, &outcome)?;
     }
+    tell_damaged(study, directory);
+    // Last: whatever hinders it, the figures have been seen.
+    if let Some(path) = &args.capsule {
+        write_capsule(path, study, directory)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which results are cut, so that their runs count as unfinished.
+fn tell_damaged(study: &Study, directory: &StudyDirectory) {
+    for path in directory.damaged(study) {
+        eprintln!("note: {} is cut or no result: the run counts as unfinished and is trained again", path.display());
+    }
 }
 
 fn train(gpu: &Gpu, study: &Study, args: &CompareArgs, shard: Shard, directory: &StudyDirectory) -> anyhow::Result<()> {
     let mut data = args.study_data();
     data::look(study, &mut data, Some(directory))?;
+    tell_damaged(study, directory);
     if args.timing_rounds > 0 && shard.index == 0 && directory.turns()?.is_none() {
         let first = study.cells().first().map(|cell| study.draw(cell)).expect("a study has a cell");
         let parted = |entry: &Entry| data.dataset(study, entry, first).map_err(CompareError::from);
