@@ -1,7 +1,8 @@
 //! What a study says in the end: how far each figure can be believed, and who is ahead of whom.
 
 use super::statistics::{self, Calibration, Clips, Comparison, Metric, Model};
-use super::{Contestant, Outcomes, Study, StudyDirectory, StudyError, outcomes};
+use super::{Contestant, Outcomes, Study, StudyDirectory, StudyError, outcomes, summarise};
+use crate::dataset::{NearDuplicateRow, Protocol};
 use crate::report::words::{count, listed, percent};
 use crate::train::metrics::{ConfusionMatrix, Interval};
 use crate::train::predictions::ClassEvaluation;
@@ -76,7 +77,7 @@ pub fn conclude(study: &Study, directory: &StudyDirectory) -> Result<Option<(Out
         group_noun: clips.group_noun.clone(),
         majority_baseline: outcomes.majority_baseline,
         models: headlines.map(|(entry, model)| headline(&outcomes.classes, &clips, entry, model, study.split_seed)).collect(),
-        sentences: sentences(study, &outcomes, &clips, &pairs),
+        sentences: sentences(study, directory, &outcomes, &clips, &pairs)?,
         pair_sentences: statistics::sentences(&pairs),
         pairs,
     };
@@ -107,7 +108,14 @@ fn headline(classes: &[String], clips: &Clips, entry: &super::outcomes::EntryOut
     }
 }
 
-fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Comparison]) -> Vec<String> {
+fn sentences(
+    study: &Study,
+    directory: &StudyDirectory,
+    outcomes: &Outcomes,
+    clips: &Clips,
+    pairs: &[Comparison],
+) -> Result<Vec<String>, StudyError> {
+    let summaries = &summarise(study, directory)?;
     let protocol = format!("protocol {}: {}", study.protocol, study.protocol.words());
     let mut sentences = Vec::new();
     // What the figures are worth comes before them, where that is little.
@@ -120,7 +128,12 @@ fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Compari
             count(outcomes.tests, "test clip"),
             clips.group_noun
         ));
+        if outcomes.copies > 0 && study.protocol != Protocol::LeakySegments {
+            sentences
+                .push(format!("of {} a copy was trained on: the data hold equal files", count(outcomes.copies, "test clip")));
+        }
     }
+    sentences.extend(near_duplicates(directory)?);
     sentences.extend(statistics::leader(pairs));
     sentences.extend(beside_baseline(study, pairs));
     sentences.extend(statistics::too_few_groups(outcomes.groups(), &clips.group_noun));
@@ -136,10 +149,18 @@ fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Compari
     }
     sentences.extend(untested(outcomes));
     if outcomes.diverged > 0 {
-        sentences.push(format!("{} diverged and counts nowhere", count(outcomes.diverged, "run")));
+        sentences.push(format!("diverged: {}", count(outcomes.diverged, "run")));
     }
     if outcomes.missing > 0 {
-        sentences.push(format!("{} still missing: these figures will change", count(outcomes.missing, "run")));
+        sentences.push(format!("still missing: {}; these figures will change", count(outcomes.missing, "run")));
+    }
+    if !outcomes.incomplete.is_empty() {
+        let names = listed(&outcomes.incomplete);
+        sentences.push(format!("{names}: what was not tested on every clip is left out, since other clips are no comparison"));
+    }
+    let networks = || study.models.iter().zip(summaries).filter(|(entry, _)| entry.config().is_some());
+    if networks().any(|(_, summary)| summary.cells > 0) && networks().all(|(_, summary)| summary.val_accuracy.is_none()) {
+        sentences.push("without a validation part the newest weights were taken: no epoch was chosen".into());
     }
     if !leaks {
         sentences.push(protocol);
@@ -149,7 +170,28 @@ fn sentences(study: &Study, outcomes: &Outcomes, clips: &Clips, pairs: &[Compari
     } else if study.marks.len() > 1 {
         sentences.push("the accuracies over the epochs are looks at the same runs".into());
     }
-    sentences
+    Ok(sentences)
+}
+
+/// Copies of a recording, equal or nearly so, that some split has on two sides.
+fn near_duplicates(directory: &StudyDirectory) -> Result<Option<String>, StudyError> {
+    let path = directory.file("near_duplicates.csv");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let unreadable = |error: csv::Error| StudyError::Unreadable { path: path.clone(), problem: error.to_string() };
+    let mut reader = csv::Reader::from_path(&path).map_err(unreadable)?;
+    let rows = reader.deserialize().collect::<Result<Vec<NearDuplicateRow>, _>>().map_err(unreadable)?;
+    let separated: Vec<_> = rows.iter().filter(|row| row.separated).collect();
+    Ok(separated.first().map(|row| {
+        format!(
+            "{} of files hold nearly the same recording on two sides of a split, so that what was tested was trained on in \
+             another copy (near_duplicates.csv; {} and {})",
+            count(separated.len(), "pair"),
+            row.first,
+            row.second
+        )
+    }))
 }
 
 /// The classes that no test part has a clip of.
@@ -164,25 +206,23 @@ fn untested(outcomes: &Outcomes) -> Option<String> {
 fn beside_baseline(study: &Study, pairs: &[Comparison]) -> Option<String> {
     let place = study.models.iter().position(|entry| entry.name() == Contestant::Baseline)?;
     let baseline = study.label(place);
-    let (mut ahead, mut level) = (Vec::new(), Vec::new());
-    for pair in pairs {
-        let [a, b] = &pair.models;
-        let other = if *a == baseline {
-            b
-        } else if *b == baseline {
-            a
-        } else {
-            continue;
-        };
-        if statistics::ahead(pair) == Some(other.as_str()) { ahead.push(other.clone()) } else { level.push(other.clone()) }
+    let (mut ahead, mut behind, mut level) = (Vec::new(), Vec::new(), Vec::new());
+    for pair in pairs.iter().filter(|pair| pair.models.contains(&baseline)) {
+        let other = pair.models.iter().find(|name| **name != baseline)?.clone();
+        match statistics::ahead(pair) {
+            Some(name) if name == baseline => behind.push(other),
+            Some(_) => ahead.push(other),
+            None => level.push(other),
+        }
     }
-    let words = match (ahead.as_slice(), level.as_slice()) {
-        ([], []) => return None,
-        (ahead, []) => format!("{} ahead of the simple baseline", are(ahead)),
-        ([], level) => format!("no network here ({}) is ahead of the simple baseline", listed(level)),
-        (ahead, level) => format!("{} ahead of the simple baseline, {} not", are(ahead), are(level)),
-    };
-    Some(format!("{words}; the baseline knows mean, spread and pace of the mel bands, and nothing of the course of the music"))
+    let parts = [
+        (!ahead.is_empty()).then(|| format!("{} ahead of the simple baseline", are(&ahead))),
+        (!behind.is_empty()).then(|| format!("the simple baseline is ahead of {}", listed(&behind))),
+        (!level.is_empty()).then(|| format!("{} cannot be told from the simple baseline", listed(&level))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let known = "it knows mean, spread and pace of the mel bands, and nothing of the course of the music";
+    (!parts.is_empty()).then(|| format!("{} ({known})", parts.join("; ")))
 }
 
 fn are(names: &[String]) -> String {

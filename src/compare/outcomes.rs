@@ -3,7 +3,7 @@
 use super::evidence;
 use super::results::predictions_file;
 use super::statistics::{Clips, Model, Run, TestParts};
-use super::{Cell, Study, StudyDirectory, StudyError};
+use super::{Cell, Contestant, Study, StudyDirectory, StudyError};
 use crate::config::NameSource;
 use crate::dataset::Protocol;
 use crate::train::metrics::{ConfusionMatrix, majority_baseline};
@@ -25,6 +25,13 @@ pub struct Outcomes {
     pub tests: usize,
     /// Of these, the ones of which a clip of the same group was trained on.
     pub shared: usize,
+    /// Of these, the ones of which a copy of equal content was trained on.
+    pub copies: usize,
+    /// Mean over the splits of the test clips over the training clips.
+    pub test_to_train: f64,
+    /// Entries that are not compared, or not with all their runs: a fold diverged or is missing, and accuracies over other
+    /// clips than the others' mean nothing beside them.
+    pub incomplete: Vec<String>,
     /// Final runs that are not finished yet, and those that diverged.
     pub missing: usize,
     /// See `missing`.
@@ -49,7 +56,9 @@ pub struct EntryOutcome {
     pub model: usize,
     /// Its name in tables.
     pub label: String,
-    /// Its runs; the folds of a cross-validation are one, random splits are each a run of their own.
+    /// Whether another seed would give another run.
+    pub seeded: bool,
+    /// Its whole runs; the folds of a cross-validation are one, random splits are each a run of their own.
     pub runs: Vec<RunOutcome>,
 }
 
@@ -86,6 +95,7 @@ impl Outcomes {
         let mut clips: BTreeMap<String, TestClip> = BTreeMap::new();
         let mut said: Vec<BTreeMap<RunKey, HashMap<String, Said>>> = vec![BTreeMap::new(); study.models.len()];
         let mut parted: BTreeMap<usize, Majority> = BTreeMap::new();
+        let mut ratios = Vec::new();
         let random = study.protocol == Protocol::Bbnn;
         for cell in study.cells().into_iter().filter(|cell| study.is_final(cell)) {
             let Some(result) = directory.result(&cell)? else {
@@ -103,7 +113,10 @@ impl Outcomes {
             let split = Split::read(directory, &cell)?;
             let table = Predictions::read(&path)?;
             parted.entry(cell.fold).or_insert_with(|| {
-                outcomes.shared += table.rows.iter().filter(|(name, ..)| split.trained_on_group_of(name)).count();
+                let names = || table.rows.iter().map(|(name, ..)| name.as_str());
+                outcomes.shared += names().filter(|name| split.trained_on_group_of(name)).count();
+                outcomes.copies += names().filter(|name| split.trained_on_copy_of(name)).count();
+                ratios.push(table.rows.len() as f64 / split.trained.len().max(1) as f64);
                 split.majority(&table)
             });
             let run = said[cell.model].entry((if random { cell.fold } else { 0 }, cell.seed)).or_default();
@@ -119,9 +132,20 @@ impl Outcomes {
                 let said = clips.keys().map(|path| of.remove(path)).collect();
                 RunOutcome { split, seed, said }
             };
-            let runs = runs.into_iter().map(run).collect();
-            outcomes.entries.push(EntryOutcome { model, label: study.label(model), runs });
+            let mut runs: Vec<RunOutcome> = runs.into_iter().map(run).collect();
+            let all = runs.len();
+            // A random split has test clips of its own.
+            runs.retain(|run| random || run.said.iter().all(Option::is_some));
+            let label = study.label(model);
+            if runs.len() < all {
+                outcomes.incomplete.push(label.clone());
+            }
+            if !runs.is_empty() {
+                let seeded = study.models[model].name() != Contestant::Baseline;
+                outcomes.entries.push(EntryOutcome { model, label, seeded, runs });
+            }
         }
+        outcomes.test_to_train = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
         outcomes.clips = clips.into_values().collect();
         let (right, all) = parted.values().fold((0.0, 0), |(right, all), of| (right + of.right, all + of.clips));
         outcomes.tests = all;
@@ -141,7 +165,6 @@ impl Outcomes {
             labels: self.clips.iter().map(|clip| clip.class).collect(),
             groups: self.clips.iter().map(|clip| clip.group.clone()).collect(),
             group_noun: self.group_noun(study),
-            // 80/10/10.
             test_parts: match study.protocol {
                 Protocol::Bbnn => TestParts::RandomSplits { test_to_train: 0.125 },
                 _ => TestParts::Same,
@@ -168,7 +191,7 @@ impl EntryOutcome {
             let predictions = run.said.iter().map(|said| said.as_ref().map(|said| said.class)).collect();
             Run { split: run.split, seed: run.seed, predictions }
         };
-        Model { name: self.label.clone(), runs: self.runs.iter().map(run).collect() }
+        Model { name: self.label.clone(), runs: self.runs.iter().map(run).collect(), seeded: self.seeded }
     }
 
     /// How many clips of each class were given each class, all runs together.
@@ -197,6 +220,8 @@ struct Split {
     trained: Vec<String>,
     /// Their groups.
     trained_groups: BTreeSet<String>,
+    contents: HashMap<String, String>,
+    trained_contents: BTreeSet<String>,
 }
 
 impl Split {
@@ -209,11 +234,17 @@ impl Split {
             groups: rows.iter().map(|row| (field(row, 0), field(row, 3))).collect(),
             trained: trained.iter().map(|row| field(row, 1)).collect(),
             trained_groups: trained.iter().map(|row| field(row, 3)).collect(),
+            contents: rows.iter().map(|row| (field(row, 0), field(row, 4))).collect(),
+            trained_contents: trained.iter().map(|row| field(row, 4)).collect(),
         })
     }
 
     fn trained_on_group_of(&self, clip: &str) -> bool {
         self.groups.get(clip).is_some_and(|group| self.trained_groups.contains(group))
+    }
+
+    fn trained_on_copy_of(&self, clip: &str) -> bool {
+        self.contents.get(clip).is_some_and(|content| self.trained_contents.contains(content))
     }
 
     fn majority(&self, predictions: &Predictions) -> Majority {

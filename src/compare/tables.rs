@@ -45,6 +45,7 @@ struct LengthRow {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct EpochRow {
+    protocol: String,
     model: String,
     seed: u64,
     fold: usize,
@@ -70,6 +71,7 @@ struct SummaryRow {
     settled_at: Option<usize>,
     epoch_seconds: Option<f64>,
     seconds_to_best: Option<f64>,
+    adapter: Option<String>,
     test_accuracy_3s: Option<f64>,
     test_accuracy_6s: Option<f64>,
     test_accuracy_15s: Option<f64>,
@@ -96,6 +98,7 @@ impl SummaryRow {
             settled_at: summary.settled_at,
             epoch_seconds: summary.epoch_seconds,
             seconds_to_best: summary.seconds_to_best,
+            adapter: summary.adapter,
         }
     }
 }
@@ -109,6 +112,27 @@ struct ClassRow {
     precision: Option<f64>,
     recall: Option<f64>,
     f1: Option<f64>,
+}
+
+/// `MistakeRow` under its protocol.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct MistakeOf {
+    protocol: String,
+    model: String,
+    path: String,
+    group: String,
+    label: String,
+    prediction: String,
+    probability: f64,
+    wrong: usize,
+    runs: usize,
+}
+
+impl MistakeOf {
+    fn new(protocol: &str, row: mistakes::MistakeRow) -> Self {
+        let mistakes::MistakeRow { model, path, group, label, prediction, probability, wrong, runs } = row;
+        Self { protocol: protocol.into(), model, path, group, label, prediction, probability, wrong, runs }
+    }
 }
 
 /// Writes the tables of what is finished.
@@ -141,6 +165,7 @@ pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), Stu
         let Some(timing) = directory.timing(&cell)? else { continue };
         let seconds = timing.epoch_seconds.iter().zip(&timing.gpu_seconds).enumerate();
         epochs.extend(seconds.map(|(i, (&epoch_seconds, &gpu_seconds))| EpochRow {
+            protocol: protocol.clone(),
             model: model.clone(),
             seed: cell.seed,
             fold: cell.fold,
@@ -174,21 +199,23 @@ pub fn write_outcomes(
             protocol: protocol.clone(),
             model: model.model.clone(),
             class: class.name.clone(),
-            clips: class.metrics.support,
+            // Each run has them all.
+            clips: class.metrics.support / model.runs.max(1),
             precision: class.metrics.precision,
             recall: class.metrics.recall,
             f1: class.metrics.f1,
         }));
         for (class, counts) in conclusion.classes.iter().zip(&model.confusion_matrix.counts) {
-            let mut row = vec![model.model.clone(), class.clone()];
+            let mut row = vec![protocol.clone(), model.model.clone(), class.clone()];
             row.extend(counts.iter().map(usize::to_string));
             confusions.push(row);
         }
     }
-    let mut header = vec!["model".to_owned(), "label".to_owned()];
+    let mut header = ["protocol", "model", "label"].map(str::to_owned).to_vec();
     header.extend(conclusion.classes.iter().cloned());
+    let rows: Vec<MistakeOf> = mistakes::mistakes(outcomes).into_iter().map(|row| MistakeOf::new(&protocol, row)).collect();
     write(&directory.file("classes.csv"), &classes)?;
-    write(&directory.file("mistakes.csv"), &mistakes::mistakes(outcomes))?;
+    write(&directory.file("mistakes.csv"), &rows)?;
     write_with(&directory.file("confusion_matrix.csv"), |table| {
         table.write_record(&header)?;
         confusions.iter().try_for_each(|row| table.write_record(row))

@@ -7,7 +7,7 @@ use super::fingerprint::{Fingerprint, Grain, overlap};
 use super::source::portable;
 use super::{Collection, Dataset, Split};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// 1 - correlation at which two clips count as one recording. Of 40 clips of game music (30 s) every copy at 12 dB less,
@@ -40,7 +40,7 @@ pub struct NearDuplicate {
 }
 
 /// A pair as a table shows it, with the sides on which a split has it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NearDuplicateRow {
     /// The first file, with `/`.
     pub first: String,

@@ -64,7 +64,9 @@ impl Protocol {
     pub fn words(self) -> &'static str {
         match self {
             Self::Grouped => "stratified by class, whole groups on one side; a split that the data gives is kept, but for folds",
-            Self::Seed => "90/10 by clip, no validation; as published: shares artists between training and test",
+            Self::Seed => {
+                "90/10 by clip, no validation, test measured at every mark; as published: shares artists between training and test"
+            }
             Self::Bbnn => "ten random 80/10/10 splits by clip; as published: shares artists between training and test",
             Self::GtzanFiltered => "GTZAN's fault-filtered lists, 443/197/290: no known artist on two sides",
             Self::LeakySegments => "segments of one recording are on both sides: this measures memory, not genre",

@@ -146,6 +146,7 @@ fn bootstrap_case() -> (Value, Clips, [Model; 3]) {
                 Run { split: 0, seed, predictions }
             })
             .collect(),
+        seeded: true,
     });
     (case, clips, models)
 }
@@ -186,8 +187,9 @@ fn intervals_are_those_of_numpys_own_draws_within_monte_carlo_error() {
     ] {
         let expected = &case["distribution"][name];
         let [low, high] = ["low", "high"].map(|end| expected[end].as_f64().unwrap());
-        // 10,000 draws place a percentile to about 0.003; seeds drawn apart instead of together move an end by 0.02.
-        assert!((interval.low - low).abs() < 0.006 && (interval.high - high).abs() < 0.006, "{name}: {interval:?}, {expected}");
+        // 10,000 draws place a percentile to about 0.006, widened as they are; seeds drawn apart instead of together move an
+        // end by 0.05.
+        assert!((interval.low - low).abs() < 0.012 && (interval.high - high).abs() < 0.012, "{name}: {interval:?}, {expected}");
         assert_eq!((interval.groups, interval.resamples, interval.seed), (23, REPLICATES, 5));
     }
 }

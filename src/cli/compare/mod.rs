@@ -130,6 +130,14 @@ impl CompareArgs {
     }
 
     fn study(&self, global: &Global) -> anyhow::Result<Study> {
+        if self.recipe.patience().is_some() {
+            let message = "--patience: runs of one length are compared, so none stops early; leave it out".to_owned();
+            return Err(UsageError(message).into());
+        }
+        if self.folds > 1 && self.protocol != Protocol::Grouped {
+            let message = format!("--folds: protocol {} says itself how the data is parted; leave it out", self.protocol);
+            return Err(UsageError(message).into());
+        }
         let network = |contestant: &Contestant| match contestant {
             Contestant::Network(name) => Some(*name),
             Contestant::Baseline => None,

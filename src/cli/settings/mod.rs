@@ -59,6 +59,11 @@ impl SplitArgs {
 }
 
 impl RecipeArgs {
+    /// The patience of the early stop, if it was given.
+    pub fn patience(&self) -> Option<usize> {
+        self.training.patience
+    }
+
     /// The complete, checked configuration of one network.
     pub fn resolve(&self, global: &Global, features: &FeatureArgs, model: Option<ModelName>) -> anyhow::Result<Config> {
         let config = self.merge(global, features, model)?;

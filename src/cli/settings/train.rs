@@ -67,7 +67,7 @@ pub struct TrainingArgs {
     class_weights: Option<ClassWeights>,
     /// Stop after this many epochs without improvement; 0 never does [default: 10 for bbnn, else 0]
     #[arg(long, env = "MELGRAD_PATIENCE", value_name = "EPOCHS")]
-    patience: Option<usize>,
+    pub(super) patience: Option<usize>,
     /// How much the watched loss must fall to count [default: 0.01 for bbnn, else 0]
     #[arg(long, env = "MELGRAD_MIN_DELTA", value_name = "LOSS")]
     min_delta: Option<f32>,

@@ -98,7 +98,8 @@ fn further(conclusion: &Conclusion, summaries: &[super::Summary], times: &[super
 fn paragraphs(study: &Study, outcomes: &Outcomes, conclusion: &Conclusion) -> Vec<String> {
     let mut paragraphs: Vec<String> = conclusion.sentences.iter().map(|sentence| format!("{}.", capitalised(sentence))).collect();
     let hard = by_all(study, outcomes);
-    if !hard.is_empty() {
+    // Where most clips are, it says something of the networks and not of the clips.
+    if !hard.is_empty() && 4 * hard.len() < outcomes.clips.len() {
         let named: Vec<String> = hard.iter().take(NAMED).cloned().collect();
         let more = if hard.len() > NAMED { ", .." } else { "" };
         paragraphs.push(format!(

@@ -58,11 +58,18 @@ pub fn results(summaries: &[Summary], conclusion: Option<&Conclusion>) -> HtmlTa
         "runs",
         "parameters",
     ];
-    let method = conclusion.and_then(|conclusion| conclusion.models.iter().find_map(|model| model.interval.as_ref()));
-    let method =
-        method.map_or_else(String::new, |interval| format!(" Interval: {}, {} groups.", interval.method, interval.groups));
+    let models = conclusion.map_or(&[][..], |conclusion| &conclusion.models);
+    let mut methods: Vec<(&str, Vec<String>)> = Vec::new();
+    for (name, interval) in models.iter().filter_map(|model| Some((&model.model, model.interval.as_ref()?))) {
+        match methods.iter_mut().find(|(method, _)| *method == interval.method) {
+            Some((_, names)) => names.push(name.clone()),
+            None => methods.push((&interval.method, vec![name.clone()])),
+        }
+    }
+    let methods: String =
+        methods.iter().map(|(method, names)| format!(" Interval of {}: {method}.", words::listed(names))).collect();
     let note = format!(
-        "Test accuracy after the last mark, over all seeds and folds.{method} Over marks: the mean over all marks. Settled at: the \
+        "Test accuracy after the last mark, over all seeds and folds.{methods} Over marks: the mean over all marks. Settled at: the \
          first mark from which the accuracy keeps its final value to half a point. S to best: seconds of training until the \
          weights that were taken."
     );
@@ -167,7 +174,8 @@ pub(super) fn pairs(conclusion: &Conclusion) -> HtmlTable {
         let [a, b] = &pair.models;
         let told = match statistics::ahead(pair) {
             Some(ahead) => format!("{ahead} is ahead"),
-            None => "nothing can be told".into(),
+            None if pair.one_seed => "nothing: one seed".into(),
+            None => "nothing".into(),
         };
         let points = |value: f64| words::points(value).trim_end_matches(" points").to_owned();
         let interval = pair.interval.as_ref();
@@ -180,10 +188,11 @@ pub(super) fn pairs(conclusion: &Conclusion) -> HtmlTable {
         ]
     };
     let columns = ["two", "points", "95 % interval", "p (Holm)", "told"];
-    let why = conclusion.pairs.first().map_or_else(String::new, |pair| format!(" First pair: {}.", pair.why));
+    let whys: std::collections::BTreeSet<&str> = conclusion.pairs.iter().map(|pair| pair.why.as_str()).collect();
+    let why: String = whys.into_iter().map(|why| format!(" {why}.")).collect();
     let note = format!(
         "Points of accuracy by which the first was ahead of the second. The interval is of that pair alone; p-values are corrected \
-         for {} by Holm.{why}",
+         for {} by Holm. Test:{why}",
         words::count(conclusion.pairs.len(), "pair")
     );
     table(&columns, conclusion.pairs.iter().map(row).collect(), &note)

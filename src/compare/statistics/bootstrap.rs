@@ -3,11 +3,15 @@
 //! Every replicate draws as many groups as there are, with replacement, and as many runs as there are; its value is the
 //! mean over those runs of the metric over those groups' clips. So an interval speaks of other music and of other seeds.
 //! Where two models are compared they see the same groups and, if their runs match by split and seed, the same runs.
+//!
+//! Few runs vary less among themselves than runs do, and a percentile of a few draws is no quantile of Student's t: what a
+//! replicate owes to its runs is widened by [`widening`], so that intervals of two to ten seeds hold what they promise.
 
 use super::{Clips, Draw, Metric, Model, Run, Tally};
 use crate::train::metrics::Interval;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::cell::OnceCell;
 
 /// Draws of a bootstrap: the smallest p-value is 2 in 10,001, which Holm's correction over 15 pairs leaves at 0.003.
@@ -15,6 +19,9 @@ pub const REPLICATES: usize = 10_000;
 
 /// Smaller differences come from the order of sums.
 const NOTHING: f64 = 1e-12;
+
+/// 97.5 % of the normal distribution lie below it.
+const Z: f64 = 1.959963984540054;
 
 /// ChaCha's streams: groups are drawn alike for all models, runs alike for models whose runs match.
 const GROUPS: u64 = 0;
@@ -40,11 +47,17 @@ pub struct Difference {
 pub fn bootstrap_interval(clips: &Clips, model: &Model, metric: Metric, seed: u64) -> Option<Interval> {
     let drawn = Drawn::new(clips, model, metric, seed);
     let values: Vec<f64> = drawn.replicates(0)?.iter().copied().flatten().collect();
-    let method = match drawn.tally.runs() {
-        1 => "percentile bootstrap over groups",
-        _ => "percentile bootstrap over groups, seeds resampled within",
+    let method = match (drawn.tally.runs(), model.seeded) {
+        (1, true) => "percentile bootstrap over groups, of one seed: of others it says nothing",
+        (1, false) => "percentile bootstrap over groups",
+        _ => "percentile bootstrap over groups, seeds resampled within and widened for their number",
     };
-    (!values.is_empty()).then(|| Interval::of_resamples(values, method, drawn.tally.groups(), seed))
+    if values.is_empty() {
+        return None;
+    }
+    let interval = Interval::of_resamples(values, method, drawn.tally.groups(), seed);
+    // Widened, it may reach past what any metric can be.
+    Some(Interval { low: interval.low.max(0.0), high: interval.high.min(1.0), ..interval })
 }
 
 /// How far `a` is ahead of `b`; none with fewer than two groups or without a value.
@@ -110,11 +123,33 @@ impl<'a> Drawn<'a> {
             let numbers = |rng: &mut ChaCha8Rng, count: usize| (0..count).map(|_| rng.random_range(0..count)).collect();
             let draws = (0..REPLICATES)
                 .map(|_| Draw { groups: numbers(&mut groups, self.tally.groups()), runs: numbers(&mut runs, self.tally.runs()) });
-            draws.map(|draw| self.tally.of(self.metric, &draw)).collect()
+            let every: Vec<usize> = (0..self.tally.runs()).collect();
+            let wider = widening(every.len());
+            let value = |draw: Draw| {
+                let drawn = self.tally.of(self.metric, &draw)?;
+                if every.len() < 2 {
+                    return Some(drawn);
+                }
+                let all = self.tally.of(self.metric, &Draw { runs: every.clone(), ..draw })?;
+                Some(all + wider * (drawn - all))
+            };
+            draws.map(value).collect()
         };
         let possible = self.tally.groups() > 1 && self.tally.runs() > 0;
         self.values[stream].get_or_init(|| possible.then(draw)).as_deref()
     }
+}
+
+/// By how much the part of a replicate that comes from its runs is widened: `sqrt(n / (n - 1))`, since resampling `n` runs
+/// gives the variance that divides by `n`, times the 97.5 % quantile of Student's t with `n - 1` degrees of freedom over
+/// that of the normal distribution. 9.2 for two runs, 1.6 for five, 1.2 for ten; 1 for a single one, which cannot vary.
+pub fn widening(runs: usize) -> f64 {
+    if runs < 2 {
+        return 1.0;
+    }
+    let n = runs as f64;
+    let distribution = StudentsT::new(0.0, 1.0, n - 1.0).expect("there is a degree of freedom");
+    (n / (n - 1.0)).sqrt() * distribution.inverse_cdf(0.975) / Z
 }
 
 /// The two-sided p-value of no difference, of a bootstrap's `differences`: twice the smaller share on either side of 0.

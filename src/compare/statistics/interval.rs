@@ -1,6 +1,6 @@
 //! The interval that stands beside a model's figure.
 
-use super::{Clips, Metric, Model, Run, bootstrap_interval};
+use super::{Clips, Metric, Model, Run, TestParts, bootstrap_interval};
 use crate::train::metrics::Interval;
 use std::collections::BTreeSet;
 
@@ -14,7 +14,9 @@ pub fn interval(clips: &Clips, model: &Model, metric: Metric, seed: u64) -> Opti
         [run] if metric == Metric::Accuracy && independent(clips, run) => {
             let matrix = run.confusion_matrix(clips);
             let hits = (0..clips.classes).map(|class| matrix.counts[class][class]).sum();
-            wilson(hits, matrix.total())
+            let interval = wilson(hits, matrix.total())?;
+            let seed = if model.seeded { ", of one seed: of others it says nothing" } else { "" };
+            Some(Interval { method: format!("{}{seed}", interval.method), ..interval })
         }
         _ => bootstrap_interval(clips, model, metric, seed),
     }
@@ -37,8 +39,11 @@ pub fn wilson(hits: usize, clips: usize) -> Option<Interval> {
     })
 }
 
-/// Whether no two clips that the run was tested on share a group.
+/// Whether no two clips that the run was tested on share a group, or a training: folds are trained on each other's clips.
 pub(super) fn independent(clips: &Clips, run: &Run) -> bool {
+    if clips.test_parts == TestParts::Folds {
+        return false;
+    }
     let mut seen = BTreeSet::new();
     clips.groups.iter().zip(&run.predictions).filter(|(_, named)| named.is_some()).all(|(group, _)| seen.insert(group))
 }

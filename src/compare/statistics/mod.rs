@@ -26,7 +26,7 @@ mod spread;
 mod tally;
 mod words;
 
-pub use bootstrap::{Difference, REPLICATES, bootstrap_difference, bootstrap_interval, bootstrap_p};
+pub use bootstrap::{Difference, REPLICATES, bootstrap_difference, bootstrap_interval, bootstrap_p, widening};
 pub use holm::holm;
 pub use interval::{interval, wilson};
 pub use mcnemar::{FEWEST_DISCORDANT, McNemar, mcnemar};
@@ -90,8 +90,10 @@ pub struct Clips {
 /// What the runs of a comparison were tested on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TestParts {
-    /// Every run on every clip: one hold-out, or the test parts of all folds together.
+    /// Every run on every clip of one hold-out.
     Same,
+    /// Every run on every clip: its folds' test parts together, so that a run is as many trainings, which share clips.
+    Folds,
     /// Each split's runs on a random test part of that split's own; some clips are in several, some in none.
     RandomSplits {
         /// Clips in a test part, over clips in a training part.
@@ -106,6 +108,8 @@ pub struct Model {
     pub name: String,
     /// Its runs, in any order.
     pub runs: Vec<Run>,
+    /// Whether another seed would give another run: of a network, not of a fit that draws nothing at random.
+    pub seeded: bool,
 }
 
 /// What one training said of the clips; the folds of a cross-validation are one run.

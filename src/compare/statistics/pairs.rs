@@ -45,6 +45,8 @@ pub struct Comparison {
     pub p: Option<f64>,
     /// The same after [`holm()`] over all pairs of the comparison.
     pub p_holm: Option<f64>,
+    /// Whether the runs of one of them say nothing of other seeds, there being a single one.
+    pub one_seed: bool,
     /// Groups of clips.
     pub groups: usize,
     /// What a group is, in the singular.
@@ -99,10 +101,13 @@ fn compare(clips: &Clips, [a, b]: [&Drawn; 2]) -> Comparison {
         let test = mcnemar(only(clips, a, b), only(clips, b, a));
         comparison.test = if test.exact { Test::McnemarExact } else { Test::McnemarChiSquare };
         (comparison.p, comparison.p_holm) = (Some(test.p), Some(test.p));
-        comparison.why = format!(
-            "McNemar's test: one run each and one clip of every {}, so that clips are independent; of other seeds it says nothing",
-            clips.group_noun
-        );
+        comparison.why = match clips.group_noun.as_str() {
+            "clip" => "McNemar's test: one run each, clips taken for independent; of other seeds it says nothing".into(),
+            noun => format!(
+                "McNemar's test: one run each and one clip of every {noun}, so that clips are independent; of other seeds it says \
+                 nothing"
+            ),
+        };
     }
     comparison
 }
@@ -120,6 +125,7 @@ fn undecided(clips: &Clips, drawn: [&Drawn; 2]) -> Comparison {
         why: format!("nothing can be tested with fewer than two {}s or without runs", clips.group_noun),
         p: None,
         p_holm: None,
+        one_seed: drawn.iter().any(|drawn| drawn.model.seeded && drawn.tally.runs() < 2),
         groups: drawn[0].tally.groups(),
         group_noun: clips.group_noun.clone(),
     }
@@ -131,7 +137,7 @@ fn over_splits(clips: &Clips, models: [&Model; 2], undecided: &Comparison) -> Op
     let [a, b] = models.map(|model| model.runs.iter().map(|run| run.split).collect::<BTreeSet<usize>>());
     let of_split = |model: &Model, split: usize| {
         let runs = model.runs.iter().filter(|run| run.split == split).cloned().collect();
-        Tally::new(clips, &Model { name: model.name.clone(), runs }).value(undecided.metric)
+        Tally::new(clips, &Model { runs, ..model.clone() }).value(undecided.metric)
     };
     let differences: Vec<f64> =
         a.intersection(&b).filter_map(|&split| Some(tidy(of_split(models[0], split)? - of_split(models[1], split)?))).collect();
@@ -164,7 +170,9 @@ fn why_bootstrap(clips: &Clips, models: [&Model; 2], metric: Metric, matched: bo
     let single = models.iter().all(|model| model.runs.len() == 1);
     let shared = models.iter().flat_map(|model| &model.runs).any(|run| !independent(clips, run));
     let mut reasons = Vec::new();
-    if shared {
+    if clips.test_parts == TestParts::Folds {
+        reasons.push("folds are trained on each other's clips".to_owned());
+    } else if shared {
         reasons.push(format!("clips of one {noun} are not independent"));
     }
     match (single, matched) {
@@ -180,6 +188,9 @@ fn why_bootstrap(clips: &Clips, models: [&Model; 2], metric: Metric, matched: bo
     }
     if reasons.is_empty() {
         reasons.push("the models were not tested on the same clips".into());
+    }
+    if single && models.iter().any(|model| model.seeded) {
+        reasons.push("of other seeds it says nothing".into());
     }
     format!("paired bootstrap over whole {noun}s: {}", reasons.join("; "))
 }

@@ -10,7 +10,7 @@ const LEVEL: f64 = 0.05;
 /// One sentence for each pair: who is ahead and by how much, or that nothing can be told.
 ///
 /// `lstm is ahead of rnn by 6.2 points (95 % interval 1.1 to 11.0, paired bootstrap over 57 tracks, p = 0.02 after Holm)`.
-/// Someone is ahead only if there are groups enough and the p-value after Holm's correction is below 0.05; the interval is
+/// Someone is ahead only if there are groups enough, more than one seed of every network, and the p-value after Holm's correction is below 0.05; the interval is
 /// of the pair alone and not corrected, so that it can leave out 0 where nothing can be told.
 pub fn sentences(pairs: &[Comparison]) -> Vec<String> {
     pairs.iter().map(|pair| sentence(&ahead_first(pair), pairs.len())).collect()
@@ -34,8 +34,12 @@ pub fn leader(pairs: &[Comparison]) -> Option<String> {
         let groups = count(pairs[0].groups, &pairs[0].group_noun);
         return Some(format!("{opening}, but {groups} in the test part are too few to tell"));
     }
+    let own = || pairs.iter().filter(|pair| pair.models.contains(best));
+    if own().all(|pair| pair.one_seed) {
+        return Some(format!("{opening}; with one seed these are single runs, not networks: --seeds 5 tells more"));
+    }
     let (mut behind, mut level) = (Vec::new(), Vec::new());
-    for pair in pairs.iter().filter(|pair| pair.models.contains(best)) {
+    for pair in own() {
         let pair = ahead_first(pair);
         let other = pair.models.iter().find(|name| *name != best).unwrap_or(best).clone();
         if told(&pair) && pair.models[0] == *best { behind.push(other) } else { level.push(other) }
@@ -65,9 +69,13 @@ fn sentence(pair: &Comparison, pairs: usize) -> String {
         "0.0" => "they are level".to_owned(),
         _ => format!("{a} was ahead by {points} {unit}"),
     };
+    let lead_of = || format!("{a} was {points} {unit} ahead of {b}");
     if too_few_groups(*groups, group_noun).is_some() {
         let groups = count(*groups, group_noun);
         return format!("between {a} and {b} nothing can be told with {groups} in the test part: {lead} ({evidence})");
+    }
+    if pair.one_seed && pair.p_holm.is_some_and(|p| p < LEVEL) {
+        return format!("in these runs {} ({evidence}); of one seed, they tell nothing of other runs", lead_of());
     }
     match told(pair) {
         true => format!("{a} is ahead of {b} by {points} {unit} ({evidence})"),
@@ -94,9 +102,9 @@ fn evidence(pair: &Comparison, pairs: usize) -> Option<String> {
     ))
 }
 
-/// Whether there are groups enough and the corrected p-value is small.
+/// Whether there are groups and seeds enough and the corrected p-value is small.
 fn told(pair: &Comparison) -> bool {
-    too_few_groups(pair.groups, &pair.group_noun).is_none() && pair.p_holm.is_some_and(|p| p < LEVEL)
+    !pair.one_seed && too_few_groups(pair.groups, &pair.group_noun).is_none() && pair.p_holm.is_some_and(|p| p < LEVEL)
 }
 
 fn ahead_first(pair: &Comparison) -> Comparison {

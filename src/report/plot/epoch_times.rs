@@ -56,7 +56,9 @@ impl Plot for EpochTimes {
             scene.rect([left, middle - 9.0], [(panel.x.at(model.median) - left).max(0.5), 18.0], palette::series(i));
             let [low, high] = model.quartiles.map(|value| panel.x.at(value));
             let stroke = Stroke::new(INK, 1.4);
-            scene.line(vec![[low, middle], [high, middle]], stroke);
+            if high > low {
+                scene.line(vec![[low, middle], [high, middle]], stroke);
+            }
             [low, high].into_iter().for_each(|x| scene.line(vec![[x, middle - 4.0], [x, middle + 4.0]], stroke));
             let label = crate::report::words::seconds(model.median);
             let beside = panel.x.at(model.median.max(model.quartiles[1])) + 7.0;

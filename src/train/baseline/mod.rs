@@ -57,7 +57,9 @@ impl Baseline {
         let scaling = Scaling::of(&rows);
         rows.iter_mut().for_each(|row| scaling.apply(row));
         let labels: Vec<usize> = part.iter().map(|&i| known.partition_point(|&class| class < data.samples[i].label)).collect();
-        let model = Logistic::fit(&rows, &labels, known.len(), C)?;
+        // Of two classes scikit-learn fits one vector; two opposite ones of half its length have half its penalty.
+        let c = if known.len() == 2 { 0.5 * C } else { C };
+        let model = Logistic::fit(&rows, &labels, known.len(), c)?;
         Ok(Self { classes: data.classes.len(), known, frames: data.frames, scaling, model })
     }
 

@@ -32,7 +32,8 @@ fn single_runs_on_independent_clips_are_compared_by_mcnemar() {
         ("clips of one track are not independent", paired_up(clips.clone()), [&a, &b], Metric::Accuracy),
     ] {
         let pair = compare_pair(&clips, models, metric, 1);
-        assert_eq!((pair.test, pair.why), (Test::PairedBootstrap, format!("paired bootstrap over whole tracks: {why}")));
+        let why = format!("paired bootstrap over whole tracks: {why}; of other seeds it says nothing");
+        assert_eq!((pair.test, pair.why), (Test::PairedBootstrap, why));
     }
 }
 
@@ -84,15 +85,19 @@ fn a_comparison_of_all_corrects_for_all_its_pairs() {
 
 #[test]
 fn wilson_stands_beside_single_runs_on_independent_clips_alone() {
-    let (clips, [a, _, partial]) = single_runs();
+    let (mut clips, [mut a, _, partial]) = single_runs();
     let method = |clips: &Clips, model: &Model, metric| interval(clips, model, metric, 1).unwrap().method;
+    assert_eq!(method(&clips, &a, Metric::Accuracy), "Wilson score, independent clips, of one seed: of others it says nothing");
+    a.seeded = false;
     assert_eq!(method(&clips, &a, Metric::Accuracy), "Wilson score, independent clips");
     assert_eq!(method(&clips, &a, Metric::MacroF1), "percentile bootstrap over groups");
     assert_eq!(method(&paired_up(clips.clone()), &a, Metric::Accuracy), "percentile bootstrap over groups");
     let tested = partial.runs[0].predictions.iter().flatten().count();
     assert_eq!(interval(&clips, &partial, Metric::Accuracy, 1).unwrap().groups, tested);
     let several = bootstrap_case().2;
-    assert!(method(&clips, &several[0], Metric::Accuracy).ends_with("seeds resampled within"));
+    assert!(method(&clips, &several[0], Metric::Accuracy).contains("seeds resampled within and widened"));
+    clips.test_parts = TestParts::Folds;
+    assert_eq!(method(&clips, &a, Metric::Accuracy), "percentile bootstrap over groups", "folds are trained on each other");
 }
 
 fn pair(models: [&str; 2], values: [f64; 2], ends: [f64; 2], p_holm: f64) -> Comparison {
@@ -114,6 +119,7 @@ fn pair(models: [&str; 2], values: [f64; 2], ends: [f64; 2], p_holm: f64) -> Com
         why: String::new(),
         p: Some(p_holm / 3.0),
         p_holm: Some(p_holm),
+        one_seed: false,
         groups: 57,
         group_noun: "track".into(),
     }
