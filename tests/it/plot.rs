@@ -66,7 +66,7 @@ fn accuracies(marks: usize) -> AccuracyCurves {
     let run = |seed| (0..marks).map(|mark| (mark + seed != 3).then_some(0.01 * seed as f64 + 0.5)).collect();
     let model = |i| ModelCurves { name: NASTY.into(), runs: (i..3).map(run).collect() };
     AccuracyCurves {
-        axis: NASTY.into(),
+        axis: "epochs trained".into(),
         title: NASTY.into(),
         note: String::new(),
         marks: (1..=marks).map(|i| 5 * i).collect(),

@@ -267,9 +267,10 @@ fn what_is_no_run_is_refused_with_a_remedy() {
         (vec!["report"], "RUN"),
         (vec!["report", "nowhere"], "nowhere: there is no such directory; give a directory that `melgrad train` wrote"),
         (vec!["report", "empty"], "there is no config.toml in it"),
-        (vec!["report", "study"], "study: holds a study"),
     ] {
         let said = sandbox.bad(&args, 2);
         assert!(said.contains(words), "{args:?} should say {words:?}: {said}");
     }
+    let said = sandbox.bad(&["report", "study"], 3);
+    assert!(said.contains("study.json"), "a study that is none: {said}");
 }
