@@ -39,7 +39,10 @@ pub fn write_page(
         pictures.push(Picture { caption: caption.into(), svg: plot.svg() });
         Ok(())
     };
-    draw("Test accuracy over the epochs", "accuracy_over_epochs", &drawing.accuracy())?;
+    // A single mark is no curve.
+    if study.marks.len() > 1 {
+        draw("Test accuracy over the epochs", "accuracy_over_epochs", &drawing.accuracy())?;
+    }
     if let Some(curves) = drawing.validation()? {
         draw("Validation accuracy over the epochs", "validation_over_epochs", &curves)?;
     }

@@ -30,11 +30,11 @@ pub(super) struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// `protocol grouped, 289 clips of 101 groups`.
+    /// `protocol grouped, 289 test clips of 101 groups`.
     fn note(&self) -> String {
         let Conclusion { protocol, clips, groups, group_noun, .. } = self.conclusion;
         let by = if clips == groups { String::new() } else { format!(" of {}", words::count(*groups, group_noun)) };
-        format!("protocol {protocol}, {} to test{by}", words::count(*clips, "clip"))
+        format!("protocol {protocol}, {}{by}", words::count(*clips, "test clip"))
     }
 
     /// Figure 9 of the genre study.

@@ -68,8 +68,12 @@ pub fn results(summaries: &[Summary], conclusion: Option<&Conclusion>) -> HtmlTa
     }
     let methods: String =
         methods.iter().map(|(method, names)| format!(" Interval of {}: {method}.", words::listed(names))).collect();
+    let clips = conclusion.map_or_else(String::new, |conclusion| {
+        let (clips, groups) = (words::count(conclusion.clips, "clip"), words::count(conclusion.groups, &conclusion.group_noun));
+        if conclusion.clips == conclusion.groups { format!(" of {clips}") } else { format!(" of {clips} of {groups}") }
+    });
     let note = format!(
-        "Test accuracy after the last mark, over all seeds and folds.{methods} Over marks: the mean over all marks. Settled at: the \
+        "Test accuracy after the last mark{clips}, over all seeds and folds.{methods} Over marks: the mean over all marks. Settled at: the \
          first mark from which the accuracy keeps its final value to half a point. S to best: seconds of training until the \
          weights that were taken."
     );
