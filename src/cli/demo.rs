@@ -71,6 +71,7 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> 
         super::say(format_args!("{}", serde_json::to_string(&comparison)?));
     } else {
         print(&comparison);
+        super::say(format_args!("All of them on one page: {}", out.file("report.html").display()));
     }
     Ok(ExitCode::SUCCESS)
 }
