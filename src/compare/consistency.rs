@@ -1,7 +1,8 @@
 //! Whether a capsule's figures are those that its own predictions come to. Of each run it holds what was said after the last
 //! mark alone, so accuracies of earlier marks and of shortened clips, and those of the validation part, are taken as they are.
 
-use super::evidence::{Predictions, number, same};
+use super::evidence::{contradiction, number, same};
+use super::predictions::Predictions;
 use super::results::predictions_file;
 use super::verify::config;
 use super::{Capsule, CapsuleError, Cell, CellResult, Entry, StudyDirectory, conclude, write_outcomes, write_tables};
@@ -72,20 +73,26 @@ impl Capsule {
         let Some(table) = self.file(cell, &name) else {
             return if mark.test_accuracy.is_none() { Ok(()) } else { failed(&name, "is missing") };
         };
-        let splits = self.file(cell, "splits.csv").unwrap_or_default();
+        let Some(splits) = self.splits(cell)? else { return failed("splits.csv", "is missing") };
         let problem = match Predictions::parse(table) {
-            Ok(predictions) => predictions.contradiction(mark, splits),
+            Ok(predictions) => contradiction(&predictions, mark, &splits),
             Err(problem) => Some(problem),
         };
         problem.map_or(Ok(()), |problem| failed(&name, &problem))
     }
 
+    fn splits(&self, cell: &Cell) -> Result<Option<KeptSplits>, CapsuleError> {
+        let Some(table) = self.file(cell, "splits.csv") else { return Ok(None) };
+        let file = format!("cells/{cell}/splits.csv");
+        let kept = KeptSplits::parse(Path::new(&file), table);
+        kept.map(Some).map_err(|error| self.contradiction(file, error))
+    }
+
     /// Whether a split that keeps groups whole does so. One that the data give may separate groups, but no equal content.
     fn check_sides(&self, cell: &Cell) -> Result<Option<String>, CapsuleError> {
         let protocol = self.study.protocol;
-        let (Some(splits), true) = (self.file(cell, "splits.csv"), protocol.keeps_groups()) else { return Ok(None) };
+        let (Some(kept), true) = (self.splits(cell)?, protocol.keeps_groups()) else { return Ok(None) };
         let file = format!("cells/{cell}/splits.csv");
-        let kept = KeptSplits::parse(Path::new(&file), splits).map_err(|error| self.contradiction(file.clone(), error))?;
         let [groups, contents] = kept.separated();
         let drawn = protocol == Protocol::Grouped;
         if drawn && contents > 0 {

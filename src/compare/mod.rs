@@ -19,6 +19,7 @@ mod merge;
 mod mistakes;
 mod outcomes;
 pub mod page;
+mod predictions;
 mod publish;
 mod redraw;
 mod results;

@@ -1,14 +1,13 @@
 //! What every finished run said of its test clips after the last mark, read back from the study's directory.
 
 use super::evidence;
-use super::results::predictions_file;
+use super::predictions::{Predictions, Row};
 use super::statistics::{Clips, Model, Run, TestParts};
-use super::{Cell, Contestant, Study, StudyDirectory, StudyError};
+use super::{Contestant, Study, StudyDirectory, StudyError};
 use crate::config::NameSource;
-use crate::dataset::Protocol;
+use crate::dataset::{KeptClip, KeptSplits, Protocol, Split};
 use crate::train::metrics::{ConfusionMatrix, majority_baseline};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 
 /// Everything that was said of the test clips.
 #[derive(Debug, Clone, Default)]
@@ -94,8 +93,7 @@ impl Outcomes {
         let mut outcomes = Self::default();
         let mut clips: BTreeMap<String, TestClip> = BTreeMap::new();
         let mut said: Vec<BTreeMap<RunKey, HashMap<String, Said>>> = vec![BTreeMap::new(); study.models.len()];
-        let mut parted: BTreeMap<usize, Majority> = BTreeMap::new();
-        let mut ratios = Vec::new();
+        let mut parted = BTreeSet::new();
         let random = study.protocol == Protocol::Bbnn;
         for cell in study.cells().into_iter().filter(|cell| study.is_final(cell)) {
             let Some(result) = directory.result(&cell)? else {
@@ -106,24 +104,19 @@ impl Outcomes {
                 outcomes.diverged += 1;
                 continue;
             }
-            let path = directory.cell(&cell).join(predictions_file(study.epochs(&cell)));
             let mark = result.at(study.epochs(&cell)).filter(|mark| mark.test_accuracy.is_some());
             let Some(mark) = mark else { continue };
-            evidence::check(&directory.cell(&cell), mark)?;
-            let split = Split::read(directory, &cell)?;
-            let table = Predictions::read(&path)?;
-            parted.entry(cell.fold).or_insert_with(|| {
-                let names = || table.rows.iter().map(|(name, ..)| name.as_str());
-                outcomes.shared += names().filter(|name| split.trained_on_group_of(name)).count();
-                outcomes.copies += names().filter(|name| split.trained_on_copy_of(name)).count();
-                ratios.push(table.rows.len() as f64 / split.trained.len().max(1) as f64);
-                split.majority(&table)
-            });
+            let (split, table) = evidence::outcome(&directory.cell(&cell), mark)?;
+            if parted.insert(cell.fold) {
+                outcomes.count(&split, &table);
+            }
+            let groups: HashMap<&str, &str> =
+                split.part(Split::Test).map(|clip| (clip.name.as_str(), clip.group.as_str())).collect();
             let run = said[cell.model].entry((if random { cell.fold } else { 0 }, cell.seed)).or_default();
-            for (name, class, one) in table.rows {
-                let group = split.groups.get(&name).cloned().unwrap_or_else(|| name.clone());
-                clips.insert(name.clone(), TestClip { path: name.clone(), class, group });
-                run.insert(name, one);
+            for Row { path, label, prediction, probabilities } in table.rows {
+                let group = groups.get(path.as_str()).copied().unwrap_or(&path).to_owned();
+                clips.insert(path.clone(), TestClip { path: path.clone(), class: label as u32, group });
+                run.insert(path, Said { class: prediction as u32, probabilities });
             }
             outcomes.classes = table.classes;
         }
@@ -145,12 +138,30 @@ impl Outcomes {
                 outcomes.entries.push(EntryOutcome { model, label, seeded, runs });
             }
         }
-        outcomes.test_to_train = ratios.iter().sum::<f64>() / ratios.len().max(1) as f64;
         outcomes.clips = clips.into_values().collect();
-        let (right, all) = parted.values().fold((0.0, 0), |(right, all), of| (right + of.right, all + of.clips));
-        outcomes.tests = all;
-        outcomes.majority_baseline = (all > 0).then(|| right / all as f64);
+        outcomes.test_to_train /= parted.len().max(1) as f64;
+        outcomes.majority_baseline = outcomes.majority_baseline.map(|right| right / outcomes.tests as f64);
         Ok(outcomes)
+    }
+
+    /// Adds what a split alone says: its sizes, what its test part shares with its training part, and how many test clips
+    /// are of the largest class of that (a sum until all splits are counted).
+    fn count(&mut self, split: &KeptSplits, table: &Predictions) {
+        let trained: Vec<&KeptClip> = split.part(Split::Train).collect();
+        let tested: Vec<&KeptClip> = split.part(Split::Test).collect();
+        let both = |what: fn(&KeptClip) -> &str| {
+            let known: BTreeSet<&str> = trained.iter().map(|clip| what(clip)).collect();
+            tested.iter().filter(|clip| known.contains(what(clip))).count()
+        };
+        self.shared += both(|clip| &clip.group);
+        self.copies += both(KeptClip::content_hash);
+        self.tests += tested.len();
+        self.test_to_train += tested.len() as f64 / trained.len().max(1) as f64;
+        let class = |clip: &&KeptClip| table.classes.iter().position(|class| *class == clip.label).map(|class| class as u32);
+        let labels = |clips: &[&KeptClip]| clips.iter().filter_map(class).collect::<Vec<u32>>();
+        let share = majority_baseline(table.classes.len(), &labels(&trained), &labels(&tested));
+        let right = share.map_or(0.0, |majority| majority.accuracy) * tested.len() as f64;
+        self.majority_baseline = Some(self.majority_baseline.unwrap_or(0.0) + right);
     }
 
     /// How many groups the clips are of.
@@ -166,7 +177,8 @@ impl Outcomes {
             groups: self.clips.iter().map(|clip| clip.group.clone()).collect(),
             group_noun: self.group_noun(study),
             test_parts: match study.protocol {
-                Protocol::Bbnn => TestParts::RandomSplits { test_to_train: 0.125 },
+                Protocol::Bbnn => TestParts::RandomSplits { test_to_train: self.test_to_train },
+                _ if study.protocol.splits(study.folds) > 1 => TestParts::Folds,
                 _ => TestParts::Same,
             },
         }
@@ -205,83 +217,4 @@ impl EntryOutcome {
         let of_run = |run: &'a RunOutcome| clips.labels.iter().copied().zip(&run.said);
         self.runs.iter().flat_map(of_run).filter_map(|(label, said)| Some((label, said.as_ref()?)))
     }
-}
-
-/// What naming the largest class of a training part comes to on its test part.
-struct Majority {
-    right: f64,
-    clips: usize,
-}
-
-/// What `splits.csv` of a cell says.
-struct Split {
-    groups: HashMap<String, String>,
-    /// Class names of the training clips.
-    trained: Vec<String>,
-    /// Their groups.
-    trained_groups: BTreeSet<String>,
-    contents: HashMap<String, String>,
-    trained_contents: BTreeSet<String>,
-}
-
-impl Split {
-    fn read(directory: &StudyDirectory, cell: &Cell) -> Result<Self, StudyError> {
-        let (_, rows) = table(&directory.cell(cell).join("splits.csv"))?;
-        let field = |row: &csv::StringRecord, i: usize| row.get(i).unwrap_or_default().to_owned();
-        let train = crate::dataset::Split::Train.name();
-        let trained: Vec<&csv::StringRecord> = rows.iter().filter(|row| row.get(2) == Some(train)).collect();
-        Ok(Self {
-            groups: rows.iter().map(|row| (field(row, 0), field(row, 3))).collect(),
-            trained: trained.iter().map(|row| field(row, 1)).collect(),
-            trained_groups: trained.iter().map(|row| field(row, 3)).collect(),
-            contents: rows.iter().map(|row| (field(row, 0), field(row, 4))).collect(),
-            trained_contents: trained.iter().map(|row| field(row, 4)).collect(),
-        })
-    }
-
-    fn trained_on_group_of(&self, clip: &str) -> bool {
-        self.groups.get(clip).is_some_and(|group| self.trained_groups.contains(group))
-    }
-
-    fn trained_on_copy_of(&self, clip: &str) -> bool {
-        self.contents.get(clip).is_some_and(|content| self.trained_contents.contains(content))
-    }
-
-    fn majority(&self, predictions: &Predictions) -> Majority {
-        let class = |name: &String| predictions.classes.iter().position(|class| class == name).map(|class| class as u32);
-        let trained: Vec<u32> = self.trained.iter().filter_map(class).collect();
-        let tested: Vec<u32> = predictions.rows.iter().map(|(_, class, _)| *class).collect();
-        let share = majority_baseline(predictions.classes.len(), &trained, &tested).map_or(0.0, |majority| majority.accuracy);
-        Majority { right: share * tested.len() as f64, clips: tested.len() }
-    }
-}
-
-/// A `predictions-N.csv`: clip, class, what was said.
-struct Predictions {
-    classes: Vec<String>,
-    rows: Vec<(String, u32, Said)>,
-}
-
-impl Predictions {
-    fn read(path: &Path) -> Result<Self, StudyError> {
-        let (header, rows) = table(path)?;
-        let classes: Vec<String> = header.iter().skip(3).map(str::to_owned).collect();
-        let class = |name: Option<&str>| classes.iter().position(|class| Some(class.as_str()) == name).map(|class| class as u32);
-        let row = |row: &csv::StringRecord| {
-            let probabilities = row.iter().skip(3).map(|number| number.parse().ok()).collect::<Option<Vec<f32>>>()?;
-            Some((row.get(0)?.to_owned(), class(row.get(1))?, Said { class: class(row.get(2))?, probabilities }))
-        };
-        let problem = "a row names a class that no column has, or is no row of probabilities";
-        let unreadable = || StudyError::Unreadable { path: path.into(), problem: problem.into() };
-        let rows = rows.iter().map(row).collect::<Option<Vec<_>>>().ok_or_else(unreadable)?;
-        Ok(Self { classes, rows })
-    }
-}
-
-fn table(path: &Path) -> Result<(csv::StringRecord, Vec<csv::StringRecord>), StudyError> {
-    let unreadable = |error: csv::Error| StudyError::Unreadable { path: path.into(), problem: error.to_string() };
-    let mut reader = csv::Reader::from_path(path).map_err(unreadable)?;
-    let header = reader.headers().map_err(unreadable)?.clone();
-    let rows = reader.records().collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    Ok((header, rows))
 }

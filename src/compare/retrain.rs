@@ -5,7 +5,7 @@
 //! ([`super::statistics::spread()`]). One seed has no spread, and that of two on one split could be anything: such runs are
 //! held against the interval that whole groups of test clips give, which says less, and the outcome says so.
 
-use super::evidence::Predictions;
+use super::predictions::Predictions;
 use super::results::predictions_file;
 use super::statistics::{Block, spread};
 use super::verify::{Tested, config, published};

@@ -1,8 +1,9 @@
 //! One row per entry: the genre study's Table 1 and more.
 
+use super::evidence;
 use super::timing::{ModelTiming, Quartiles, TimingRow, WithRatios};
 use super::{Cell, CellResult, Entry, MarkResult, Study, StudyDirectory, StudyError};
-use crate::dataset::Protocol;
+use crate::dataset::{Protocol, Split};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -84,16 +85,8 @@ fn clips_of_folds(
         if clips.contains_key(&cell.fold) {
             continue;
         }
-        let path = directory.cell(cell).join("splits.csv");
-        let unreadable = |error: csv::Error| StudyError::Unreadable { path: path.clone(), problem: error.to_string() };
-        let mut counts = [0.0; 2];
-        for row in csv::Reader::from_path(&path).map_err(unreadable)?.records() {
-            match row.map_err(unreadable)?.get(2) {
-                Some("valid") => counts[0] += 1.0,
-                Some("test") => counts[1] += 1.0,
-                _ => {}
-            }
-        }
+        let splits = evidence::splits(&directory.cell(cell))?;
+        let counts = [Split::Valid, Split::Test].map(|part| splits.part(part).count() as f64);
         clips.insert(cell.fold, counts);
     }
     Ok(clips)

@@ -10,17 +10,17 @@
 //! | `summary.csv` | entry; holds times |
 //! | `timing.csv` | network: medians; holds times |
 //! | `epochs.csv` | epoch of every training; holds times |
+//!
+//! Each has the protocol as its first column.
 
 use super::summary::{Summary, finished, summarise, time_rows};
 use super::{Conclusion, Outcomes, Study, StudyDirectory, StudyError, mistakes};
 use crate::train::run_directory::write_atomic;
 use serde::Serialize;
-use std::path::Path;
 
 /// One row of `accuracy.csv`. The baseline has 0 epochs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct AccuracyRow {
-    protocol: String,
     model: String,
     seed: u64,
     fold: usize,
@@ -33,7 +33,6 @@ struct AccuracyRow {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct LengthRow {
-    protocol: String,
     model: String,
     seed: u64,
     fold: usize,
@@ -45,7 +44,6 @@ struct LengthRow {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct EpochRow {
-    protocol: String,
     model: String,
     seed: u64,
     fold: usize,
@@ -59,7 +57,6 @@ struct EpochRow {
 /// `Summary` as CSV has it: a column for each length.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct SummaryRow {
-    protocol: String,
     model: String,
     parameters: usize,
     cells: usize,
@@ -79,10 +76,9 @@ struct SummaryRow {
 }
 
 impl SummaryRow {
-    fn new(study: &Study, summary: Summary) -> Self {
+    fn new(summary: Summary) -> Self {
         let at = |seconds: f64| summary.lengths.iter().find(|length| length.seconds == seconds)?.test_accuracy;
         Self {
-            protocol: study.protocol.to_string(),
             test_accuracy_3s: at(3.0),
             test_accuracy_6s: at(6.0),
             test_accuracy_15s: at(15.0),
@@ -105,7 +101,6 @@ impl SummaryRow {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct ClassRow {
-    protocol: String,
     model: String,
     class: String,
     clips: usize,
@@ -114,35 +109,12 @@ struct ClassRow {
     f1: Option<f64>,
 }
 
-/// `MistakeRow` under its protocol.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct MistakeOf {
-    protocol: String,
-    model: String,
-    path: String,
-    group: String,
-    label: String,
-    prediction: String,
-    probability: f64,
-    wrong: usize,
-    runs: usize,
-}
-
-impl MistakeOf {
-    fn new(protocol: &str, row: mistakes::MistakeRow) -> Self {
-        let mistakes::MistakeRow { model, path, group, label, prediction, probability, wrong, runs } = row;
-        Self { protocol: protocol.into(), model, path, group, label, prediction, probability, wrong, runs }
-    }
-}
-
 /// Writes the tables of what is finished.
 pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), StudyError> {
     let (mut accuracies, mut lengths, mut epochs) = (Vec::new(), Vec::new(), Vec::new());
-    let protocol = study.protocol.to_string();
     for (cell, result) in finished(study, directory)? {
         let model = study.label(cell.model);
         accuracies.extend(result.marks.iter().map(|mark| AccuracyRow {
-            protocol: protocol.clone(),
             model: model.clone(),
             seed: cell.seed,
             fold: cell.fold,
@@ -153,7 +125,6 @@ pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), Stu
             test_macro_f1: mark.test_macro_f1,
         }));
         lengths.extend(result.lengths.iter().map(|length| LengthRow {
-            protocol: protocol.clone(),
             model: model.clone(),
             seed: cell.seed,
             fold: cell.fold,
@@ -165,7 +136,6 @@ pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), Stu
         let Some(timing) = directory.timing(&cell)? else { continue };
         let seconds = timing.epoch_seconds.iter().zip(&timing.gpu_seconds).enumerate();
         epochs.extend(seconds.map(|(i, (&epoch_seconds, &gpu_seconds))| EpochRow {
-            protocol: protocol.clone(),
             model: model.clone(),
             seed: cell.seed,
             fold: cell.fold,
@@ -176,12 +146,12 @@ pub fn write_tables(study: &Study, directory: &StudyDirectory) -> Result<(), Stu
             adapter: timing.adapter.clone(),
         }));
     }
-    let summaries = summarise(study, directory)?.into_iter().map(|summary| SummaryRow::new(study, summary));
-    write(&directory.file("accuracy.csv"), &accuracies)?;
-    write(&directory.file("lengths.csv"), &lengths)?;
-    write(&directory.file("summary.csv"), &summaries.collect::<Vec<_>>())?;
-    write(&directory.file("timing.csv"), &time_rows(study, directory)?)?;
-    write(&directory.file("epochs.csv"), &epochs)
+    let summaries = summarise(study, directory)?.into_iter().map(SummaryRow::new);
+    write(study, directory, "accuracy.csv", &accuracies)?;
+    write(study, directory, "lengths.csv", &lengths)?;
+    write(study, directory, "summary.csv", &summaries.collect::<Vec<_>>())?;
+    write(study, directory, "timing.csv", &time_rows(study, directory)?)?;
+    write(study, directory, "epochs.csv", &epochs)
 }
 
 /// Writes the tables of what was said of the clips.
@@ -191,48 +161,59 @@ pub fn write_outcomes(
     outcomes: &Outcomes,
     conclusion: &Conclusion,
 ) -> Result<(), StudyError> {
-    let protocol = study.protocol.to_string();
     let mut classes = Vec::new();
     let mut confusions = Vec::new();
     for model in &conclusion.models {
         classes.extend(model.classes.iter().map(|class| ClassRow {
-            protocol: protocol.clone(),
             model: model.model.clone(),
             class: class.name.clone(),
-            // Each run has them all.
+            // Of one run; of random splits, which have clips of their own, the mean.
             clips: class.metrics.support / model.runs.max(1),
             precision: class.metrics.precision,
             recall: class.metrics.recall,
             f1: class.metrics.f1,
         }));
         for (class, counts) in conclusion.classes.iter().zip(&model.confusion_matrix.counts) {
-            let mut row = vec![protocol.clone(), model.model.clone(), class.clone()];
+            let mut row = vec![model.model.clone(), class.clone()];
             row.extend(counts.iter().map(usize::to_string));
             confusions.push(row);
         }
     }
-    let mut header = ["protocol", "model", "label"].map(str::to_owned).to_vec();
+    let mut header = ["model", "label"].map(str::to_owned).to_vec();
     header.extend(conclusion.classes.iter().cloned());
-    let rows: Vec<MistakeOf> = mistakes::mistakes(outcomes).into_iter().map(|row| MistakeOf::new(&protocol, row)).collect();
-    write(&directory.file("classes.csv"), &classes)?;
-    write(&directory.file("mistakes.csv"), &rows)?;
-    write_with(&directory.file("confusion_matrix.csv"), |table| {
+    write(study, directory, "classes.csv", &classes)?;
+    write(study, directory, "mistakes.csv", &mistakes::mistakes(outcomes))?;
+    write_with(study, directory, "confusion_matrix.csv", |table| {
         table.write_record(&header)?;
         confusions.iter().try_for_each(|row| table.write_record(row))
     })
 }
 
-fn write<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), StudyError> {
-    write_with(path, |table| rows.iter().try_for_each(|row| table.serialize(row)))
+fn write<T: Serialize>(study: &Study, directory: &StudyDirectory, name: &str, rows: &[T]) -> Result<(), StudyError> {
+    write_with(study, directory, name, |table| rows.iter().try_for_each(|row| table.serialize(row)))
 }
 
-/// Whole or not at all: shards that end at the same time write the same tables.
-fn write_with(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> Result<(), csv::Error>) -> Result<(), StudyError> {
+/// Writes a table with the protocol as its first column, whole or not at all: shards that end at the same time write the
+/// same tables.
+fn write_with(
+    study: &Study,
+    directory: &StudyDirectory,
+    name: &str,
+    rows: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> Result<(), csv::Error>,
+) -> Result<(), StudyError> {
+    let path = directory.file(name);
+    let bytes = |table: csv::Writer<Vec<u8>>| table.into_inner().map_err(|error| csv::Error::from(error.into_error()));
     let write = || {
+        let mut bare = csv::Writer::from_writer(Vec::new());
+        rows(&mut bare)?;
         let mut table = csv::Writer::from_writer(Vec::new());
-        rows(&mut table)?;
-        table.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+        let protocol = study.protocol.to_string();
+        for (line, row) in csv::ReaderBuilder::new().has_headers(false).from_reader(&*bytes(bare)?).records().enumerate() {
+            let first = if line == 0 { "protocol" } else { &protocol };
+            table.write_record(std::iter::once(first).chain(&row?))?;
+        }
+        bytes(table)
     };
-    let table = write().map_err(|source| StudyError::Table { path: path.into(), source })?;
-    Ok(write_atomic(path, &table)?)
+    let table = write().map_err(|source| StudyError::Table { path: path.clone(), source })?;
+    Ok(write_atomic(&path, &table)?)
 }

@@ -1,19 +1,18 @@
 //! Predicting a capsule's test clips again, on the adapter at hand; and whether it is worth that: [`Capsule::check`] holds
 //! its figures against each other, and its splits are drawn again.
 
-use super::evidence::Predictions;
+use super::predictions::Predictions;
 use super::redraw::redraw;
 use super::results::predictions_file;
 use super::{Capsule, CapsuleError, Cell, CompareError, Entry};
 use crate::config::{Config, ConfigError, ModelName};
 use crate::dataset::{Collection, Dataset, DatasetError, KeptSplits, Split};
 use crate::gpu::Gpu;
-use crate::models::{Dimensions, Network};
 use crate::train::baseline::Baseline;
-use crate::train::checkpoint::{MODEL_FILE, fit};
+use crate::train::checkpoint::MODEL_FILE;
 use crate::train::metrics::most_likely;
 use crate::train::named_tensor::decode;
-use crate::train::{TrainError, predict_part, weights};
+use crate::train::{TrainError, predict_part, restore};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::Path;
@@ -145,7 +144,11 @@ pub fn verify(
         let tested = Tested::of(capsule, &cell, &load(&config)?)?;
         verification.warn(tested.warning.clone());
         let predictions = match capsule.file(&cell, MODEL_FILE) {
-            Some(model) => predict_part(&restore(gpu, &config, model)?, &tested.data, Split::Test)?,
+            Some(model) => {
+                let path = Path::new(MODEL_FILE);
+                let tensors = decode(path, model).map_err(TrainError::from)?;
+                predict_part(&restore(gpu, &config, path, tensors)?, &tested.data, Split::Test)?
+            }
             None if tested.data.samples.len() < tested.clips => {
                 verification.warn(Some("the baseline was not checked: clips that it was fitted to are not in the data".into()));
                 continue;
@@ -175,17 +178,6 @@ pub(super) fn config(capsule: &Capsule, cell: &Cell) -> Result<Config, VerifyErr
 fn file<'a>(capsule: &'a Capsule, cell: &Cell, name: &str) -> Result<&'a [u8], CapsuleError> {
     let missing = || CapsuleError::Tampered { path: capsule.path().into(), problem: format!("cells/{cell}/{name} is missing") };
     capsule.file(cell, name).ok_or_else(missing)
-}
-
-fn restore(gpu: &Gpu, config: &Config, model: &[u8]) -> Result<Network, VerifyError> {
-    let train = &config.train;
-    let classes = config.data.classes.len();
-    let dimensions = Dimensions { batch: train.batch_size.min(32), frames: train.frames, mels: config.features.n_mels, classes };
-    let network = Network::new(gpu, &config.model, dimensions).map_err(TrainError::from)?;
-    let expected = weights::expected(network.parameters().declarations(), dimensions.mels, config.model.standardises_input());
-    let tensors = decode(Path::new(MODEL_FILE), model).and_then(|tensors| fit(Path::new(MODEL_FILE), tensors, &expected));
-    weights::import(&network, &tensors.map_err(TrainError::from)?);
-    Ok(network)
 }
 
 /// The data of a run as it was given it, and what it said of the test clips.
@@ -218,7 +210,7 @@ impl Tested {
             let missing = published.len();
             return Err(VerifyError::MissingClips { cell: cell.to_string(), kind: "test clips", missing, clips });
         }
-        if there.len() != kept.clips_of(Split::Test) {
+        if there.len() != kept.part(Split::Test).count() {
             let problem = format!("the predictions of cells/{cell} are not those of the test part of its splits.csv");
             return Err(CapsuleError::Tampered { path: capsule.path().into(), problem }.into());
         }

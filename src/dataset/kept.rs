@@ -13,19 +13,31 @@ pub(super) const HEADER: [&str; 5] = ["path", "label", "split", "group", "conten
 /// two files of equal content on two sides, and another the segments of one file.
 #[derive(Debug, Clone, Default)]
 pub struct KeptSplits {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<KeptClip>,
     by_group: HashMap<String, Split>,
     pub(super) are_segments: bool,
     pub(super) are_filtered: bool,
 }
 
+/// A clip of a `splits.csv`.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub(super) name: String,
-    label: String,
-    pub(super) split: Split,
-    group: String,
+pub struct KeptClip {
+    /// See [`Sample::name`].
+    pub name: String,
+    /// Its class.
+    pub label: String,
+    /// The part that it was in.
+    pub split: Split,
+    /// See [`Sample::group`].
+    pub group: String,
     piece: Piece,
+}
+
+impl KeptClip {
+    /// See [`Sample::content_hash`].
+    pub fn content_hash(&self) -> &str {
+        &self.piece.0
+    }
 }
 
 /// A file's content and, of a segment, the frame that it begins with.
@@ -61,7 +73,7 @@ impl KeptSplits {
                 kept.by_group.insert(group.into(), split);
             }
             let piece = (content.to_owned(), first_frame(name));
-            kept.rows.push(Row { name: name.into(), label: label.into(), split, group: group.into(), piece });
+            kept.rows.push(KeptClip { name: name.into(), label: label.into(), split, group: group.into(), piece });
         }
         if kept.rows.is_empty() {
             return Err(at(2, "is damaged: it names no clip".into()));
@@ -72,7 +84,7 @@ impl KeptSplits {
             kept.rows.iter_mut().for_each(|row| row.piece.1 = None);
         }
         let lists = gtzan::filtered();
-        let listed = |row: &Row| gtzan::track(Path::new(&row.name)).and_then(|track| lists.get(track)) == Some(&row.split);
+        let listed = |row: &KeptClip| gtzan::track(Path::new(&row.name)).and_then(|track| lists.get(track)) == Some(&row.split);
         kept.are_filtered = kept.rows.iter().all(listed);
         Ok(kept)
     }
@@ -82,9 +94,9 @@ impl KeptSplits {
         self.rows.len()
     }
 
-    /// Clips that it names in one part.
-    pub fn clips_of(&self, part: Split) -> usize {
-        self.rows.iter().filter(|row| row.split == part).count()
+    /// The clips of one part, in its order.
+    pub fn part(&self, part: Split) -> impl Iterator<Item = &KeptClip> {
+        self.rows.iter().filter(move |row| row.split == part)
     }
 
     /// The label that each clip had, by its name.
@@ -116,7 +128,7 @@ impl KeptSplits {
                 *earliest = row.split.min(*earliest);
             }
         }
-        let part_of = |(sample, row): (&Sample, &Option<&Row>)| {
+        let part_of = |(sample, row): (&Sample, &Option<&KeptClip>)| {
             let by_group = || group.get(sample.group.as_str()).or_else(|| self.by_group.get(&sample.group)).copied();
             row.map(|row| row.split).or_else(by_group).unwrap_or(Split::Test)
         };
@@ -144,15 +156,15 @@ impl KeptSplits {
 
     /// The row of each sample: of its name and content, else one of its content that no sample bears the name of, else, of
     /// a copy that was made since, the one on the side nearest to training.
-    pub(super) fn rows_of(&self, samples: &[Sample]) -> Vec<Option<&Row>> {
-        let mut by_piece: HashMap<&Piece, Vec<&Row>> = HashMap::new();
+    pub(super) fn rows_of(&self, samples: &[Sample]) -> Vec<Option<&KeptClip>> {
+        let mut by_piece: HashMap<&Piece, Vec<&KeptClip>> = HashMap::new();
         self.rows.iter().for_each(|row| by_piece.entry(&row.piece).or_default().push(row));
         let piece = |sample: &Sample| (sample.content_hash.clone(), sample.clip.first_frame());
         let by_name = |sample: &Sample| {
             let name = sample.name();
             by_piece.get(&piece(sample))?.iter().copied().find(|row| row.name == name)
         };
-        let mut found: Vec<Option<&Row>> = samples.iter().map(by_name).collect();
+        let mut found: Vec<Option<&KeptClip>> = samples.iter().map(by_name).collect();
         let mut open = by_piece.clone();
         for row in found.iter().flatten() {
             open.entry(&row.piece).and_modify(|rows| rows.retain(|other| other.name != row.name));

@@ -48,7 +48,7 @@ pub use clip::{Clip, window_starts};
 pub use collection::{Collection, Recording};
 pub use error::DatasetError;
 pub use files::{FileClip, Files, audio_files, load_bytes, load_files};
-pub use kept::KeptSplits;
+pub use kept::{KeptClip, KeptSplits};
 pub use load::{LoadOptions, Progress, collect, load};
 pub use near_duplicates::{NearDuplicate, NearDuplicateRow, near_duplicate_warning};
 pub use protocol::{Draw, Protocol};

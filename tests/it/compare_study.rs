@@ -3,6 +3,7 @@
 use crate::compare::{go_on, study};
 use crate::compare_verify;
 use crate::training::{built_in, built_in_collection, gpu, tiny_config};
+use melgrad::compare::statistics::TestParts;
 use melgrad::compare::{
     Contestant, Shard, StudyDirectory, conclude, mistakes, publish, summarise, time_epochs, time_rows, write_tables,
 };
@@ -120,5 +121,30 @@ fn a_conclusion_says_first_how_much_of_the_test_part_is_known_already() {
         let first = conclusion.sentences[0].as_str();
         assert_eq!((first.starts_with("protocol leaky-segments"), shared > 0), (leaks, leaks), "{:?}", conclusion.sentences);
         assert_eq!(conclusion.sentences[1].starts_with(&format!("{shared} of ")), leaks, "{:?}", conclusion.sentences);
+    }
+}
+
+#[test]
+fn the_statistics_are_told_how_the_clips_were_parted() {
+    let (gpu, collection) = (gpu(), built_in_collection(&tiny_config()));
+    for (protocol, folds) in [(Protocol::Grouped, 1), (Protocol::Grouped, 2), (Protocol::Bbnn, 1)] {
+        let mut study = compare_verify::study(protocol, vec![0]);
+        (study.folds, study.marks) = (folds, vec![1]);
+        let folder = tempfile::tempdir().unwrap();
+        compare_verify::finished(&gpu, &study, &collection, folder.path());
+        let directory = StudyDirectory::open(&folder.path().join("study"), &study).unwrap();
+        let (outcomes, conclusion) = conclude(&study, &directory).unwrap().unwrap();
+        let draws = (0..protocol.splits(folds)).map(|fold| collection.dataset(protocol, Draw { seed: 0, folds, fold }).unwrap());
+        let ratios: Vec<f64> =
+            draws.map(|data| data.part(Split::Test).len() as f64 / data.part(Split::Train).len() as f64).collect();
+        let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+        assert!((outcomes.test_to_train - mean).abs() < 1e-12, "{} is not {mean}", outcomes.test_to_train);
+        match (protocol, folds, outcomes.tested(&study).test_parts) {
+            (Protocol::Grouped, 1, TestParts::Same) | (Protocol::Grouped, 2, TestParts::Folds) => {}
+            (Protocol::Bbnn, _, TestParts::RandomSplits { test_to_train }) => assert_eq!(test_to_train, outcomes.test_to_train),
+            (protocol, folds, other) => panic!("{protocol} in {folds} folds: {other:?}"),
+        }
+        let method = conclusion.models[0].interval.as_ref().map(|interval| interval.method.as_str());
+        assert!(folds == 1 || !method.unwrap().contains("Wilson"), "{method:?}");
     }
 }
