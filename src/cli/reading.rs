@@ -1,6 +1,7 @@
 //! Reading of data, alike for all commands.
 
 use super::progress::Counting;
+use crate::compare::Reading;
 use crate::config::{Config, DataConfig, NameSource};
 use crate::dataset::{self, CachePolicy, Collection, Dataset, DatasetError, LoadOptions};
 use crate::report::words;
@@ -63,15 +64,12 @@ impl ReadingArgs {
 
     /// What `config` says of reading.
     pub fn options(&self, config: &Config) -> LoadOptions {
-        LoadOptions {
-            data: config.data.clone(),
-            features: config.features.clone(),
-            frames: config.train.frames,
-            seed: config.train.seed,
-            strict: self.strict,
-            cache: self.cache(),
-            classes: None,
-        }
+        LoadOptions { seed: config.train.seed, ..self.options_of(Reading::of(config)) }
+    }
+
+    /// The same of a reading alone, for data that are parted later.
+    pub fn options_of(&self, Reading { data, features, frames }: Reading) -> LoadOptions {
+        LoadOptions { data, features, frames, seed: 0, strict: self.strict, cache: self.cache(), classes: None }
     }
 }
 

@@ -93,7 +93,7 @@ impl Outcomes {
         let mut outcomes = Self::default();
         let mut clips: BTreeMap<String, TestClip> = BTreeMap::new();
         let mut said: Vec<BTreeMap<RunKey, HashMap<String, Said>>> = vec![BTreeMap::new(); study.models.len()];
-        let mut parted = BTreeSet::new();
+        let (mut parted, mut largest_class) = (BTreeSet::new(), 0.0);
         let random = study.protocol == Protocol::Bbnn;
         for cell in study.cells().into_iter().filter(|cell| study.is_final(cell)) {
             let Some(result) = directory.result(&cell)? else {
@@ -108,7 +108,7 @@ impl Outcomes {
             let Some(mark) = mark else { continue };
             let (split, table) = evidence::outcome(&directory.cell(&cell), mark)?;
             if parted.insert(cell.fold) {
-                outcomes.count(&split, &table);
+                largest_class += outcomes.count(&split, &table);
             }
             let groups: HashMap<&str, &str> =
                 split.part(Split::Test).map(|clip| (clip.name.as_str(), clip.group.as_str())).collect();
@@ -140,13 +140,13 @@ impl Outcomes {
         }
         outcomes.clips = clips.into_values().collect();
         outcomes.test_to_train /= parted.len().max(1) as f64;
-        outcomes.majority_baseline = outcomes.majority_baseline.map(|right| right / outcomes.tests as f64);
+        outcomes.majority_baseline = (outcomes.tests > 0).then(|| largest_class / outcomes.tests as f64);
         Ok(outcomes)
     }
 
-    /// Adds what a split alone says: its sizes, what its test part shares with its training part, and how many test clips
-    /// are of the largest class of that (a sum until all splits are counted).
-    fn count(&mut self, split: &KeptSplits, table: &Predictions) {
+    /// Adds what a split alone says: its sizes, and what its test part shares with its training part. Returns how many test
+    /// clips are of the training part's largest class.
+    fn count(&mut self, split: &KeptSplits, table: &Predictions) -> f64 {
         let trained: Vec<&KeptClip> = split.part(Split::Train).collect();
         let tested: Vec<&KeptClip> = split.part(Split::Test).collect();
         let both = |what: fn(&KeptClip) -> &str| {
@@ -160,8 +160,7 @@ impl Outcomes {
         let class = |clip: &&KeptClip| table.classes.iter().position(|class| *class == clip.label).map(|class| class as u32);
         let labels = |clips: &[&KeptClip]| clips.iter().filter_map(class).collect::<Vec<u32>>();
         let share = majority_baseline(table.classes.len(), &labels(&trained), &labels(&tested));
-        let right = share.map_or(0.0, |majority| majority.accuracy) * tested.len() as f64;
-        self.majority_baseline = Some(self.majority_baseline.unwrap_or(0.0) + right);
+        share.map_or(0.0, |majority| majority.accuracy) * tested.len() as f64
     }
 
     /// How many groups the clips are of.

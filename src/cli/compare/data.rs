@@ -6,9 +6,7 @@ use crate::cli::progress::Counting;
 use crate::cli::reading::tell_bad_files;
 use crate::compare::page::{SPECTROGRAM, spectrogram};
 use crate::compare::{Reading, Study, StudyData, StudyDirectory, same_data};
-use crate::dataset::{
-    self, Collection, Dataset, DatasetError, LoadOptions, Split, near_duplicate_warning, write_near_duplicates_csv,
-};
+use crate::dataset::{self, Collection, Dataset, DatasetError, Split, near_duplicate_warning, write_near_duplicates_csv};
 use crate::report::plot::Plot;
 use std::path::PathBuf;
 
@@ -22,16 +20,7 @@ impl CompareArgs {
     /// The data, not decoded yet.
     pub(super) fn study_data(&self) -> StudyData<impl FnMut(&Reading) -> Result<Collection, DatasetError> + '_> {
         StudyData::new(|reading| {
-            let options = LoadOptions {
-                data: reading.data.clone(),
-                features: reading.features.clone(),
-                frames: reading.frames,
-                // Parts are drawn by the study.
-                seed: 0,
-                strict: self.reading.strict,
-                cache: self.reading.cache(),
-                classes: None,
-            };
+            let options = self.reading.options_of(reading.clone());
             let counting = Counting::new("decoding");
             let progress = |done, total| counting.set(done, total);
             match &self.data {
@@ -42,8 +31,9 @@ impl CompareArgs {
     }
 }
 
-/// Decodes, refuses data that are not those that the directory's study was begun with, parts for the first run, and says what cannot be used and what is there twice; near-duplicates are looked for
-/// once for a directory and written to it. Returns the first run's data.
+/// Decodes, refuses data that are not those that the directory's study was begun with, parts for the first run, and says
+/// what cannot be used and what is there twice; near-duplicates are looked for once for a directory and written to it.
+/// Returns the first run's data.
 pub(super) fn look<F: FnMut(&Reading) -> Result<Collection, DatasetError>>(
     study: &Study,
     data: &mut StudyData<F>,
