@@ -86,8 +86,8 @@ impl Bench {
             self.step(Pass::new(gpu))?;
             gpu.wait()?;
         }
-        let profile = Profile::default();
-        self.step(Pass::profiled(gpu, &profile))?;
+        let (profile, timer) = (Profile::default(), Timer::new(gpu)?);
+        self.step(Pass::profiled(gpu, &profile, timer.as_ref()))?;
         Ok(profile)
     }
 }

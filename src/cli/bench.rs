@@ -56,6 +56,7 @@ fn print_profile(workload: &Workload, profile: &Profile) {
         Column::Right("times"),
         Column::Right("ms"),
         Column::Right("share"),
+        Column::Right("M work each"),
         Column::Right("G work/s"),
     ]);
     for row in rows {
@@ -65,6 +66,7 @@ fn print_profile(workload: &Workload, profile: &Profile) {
             row.times.to_string(),
             format!("{:.2}", 1e3 * row.seconds),
             format!("{:.1} %", 100.0 * row.seconds / total),
+            format!("{:.3}", row.work as f64 / row.times as f64 / 1e6),
             format!("{rate:.2}"),
         ]);
     }

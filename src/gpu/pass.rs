@@ -58,9 +58,10 @@ impl<'g> Pass<'g> {
         Self { timer, ..Self::new(gpu) }
     }
 
-    /// Submits and waits for every dispatch by itself, and adds its wall time to `profile`.
-    pub fn profiled(gpu: &'g Gpu, profile: &'g Profile) -> Self {
-        Self { profile: Some(profile), ..Self::new(gpu) }
+    /// Submits and waits for every dispatch by itself, and adds its time to `profile`: the device's by `timer`, or else the
+    /// wall's.
+    pub fn profiled(gpu: &'g Gpu, profile: &'g Profile, timer: Option<&'g Timer>) -> Self {
+        Self { profile: Some(profile), ..Self::timed(gpu, timer) }
     }
 
     /// Records one dispatch. `immediates` are the 32-bit words of the kernel's `var<immediate>`; `work` its operations
@@ -87,7 +88,8 @@ impl<'g> Pass<'g> {
             self.flush();
             // A lost device shows at the pass's end.
             let _ = self.gpu.wait();
-            profile.add(dispatch.label(), start.elapsed(), work);
+            let wall = start.elapsed().as_secs_f64();
+            profile.add(dispatch.label(), self.timer.and_then(Timer::take).unwrap_or(wall), work);
         }
     }
 
