@@ -17,6 +17,8 @@ const SHADERS: &[(&str, &str)] = shaders![
     "convolution",
     "convolution_aligned_subgroup",
     "convolution_subgroup",
+    "convolution_tiled",
+    "convolution_tiled_weight",
     "dropout",
     "global_average_pool",
     "gradient_clip",

@@ -1,13 +1,17 @@
 //! Launcher of `convolution.wgsl`: convolutions and, with a 1x1 kernel, products of rows with a matrix.
 
-use super::{Channels, ConvolutionVariant, Declarations, FileLayout, Gradient, Initial, Param, Slices};
-use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Shader, Tensor};
+use super::convolution_variant::Operation;
+use super::reduce::Reduce;
+use super::{Channels, ConvolutionVariants, Declarations, FileLayout, Gradient, Initial, Param, Slices};
+use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Tensor};
 
-const REDUCE: Shader = Shader("reduce");
-/// Pixels are parted into at most this many sums of the weight gradient per slice, ..
-const SPLITS: usize = 64;
-/// .. and into fewer where all of them would take more floats than this.
+/// For the weight gradient pixels are parted so that about this many workgroups have one of these tiles of it each, ..
+const SPLIT_GROUPS: usize = 2048;
+const SPLIT_TILE: [usize; 2] = [64, 32];
+/// .. into fewer parts where all of their sums would take more floats than this.
 const SPLIT_FLOATS: usize = 1 << 24;
+/// Pixels of a part, at least.
+const SPLIT_ROWS: usize = 256;
 
 /// The sizes that a convolution is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +44,20 @@ impl ConvolutionShape {
         self.kernel[0] * self.kernel[1] * self.inputs
     }
 
-    /// Most sums of the weight gradient per slice.
+    /// Sums of a part: those of the weight's gradient, perhaps followed by the bias's.
+    fn split_floats(&self) -> usize {
+        (self.weight_rows() + 1) * self.outputs
+    }
+
+    /// Most parts of the pixels of a slice.
     fn splits(&self) -> usize {
-        (SPLIT_FLOATS / (self.weight_rows() * self.outputs)).clamp(1, SPLITS)
+        let groups = self.weight_rows().div_ceil(SPLIT_TILE[0]) * self.outputs.div_ceil(SPLIT_TILE[1]);
+        (SPLIT_GROUPS / groups).min(SPLIT_FLOATS / self.split_floats()).max(1)
     }
 
     /// Floats of scratch that the gradients of weight and bias take.
     pub fn scratch(&self, slices: Slices) -> usize {
-        slices.count() * self.splits() * self.weight_rows() * self.outputs
+        slices.count() * self.splits() * self.split_floats()
     }
 }
 
@@ -85,7 +95,7 @@ impl ConvolutionTensors<'_> {
 
 /// A convolution prepared over its tensors.
 pub struct Convolution {
-    variant: ConvolutionVariant,
+    variants: ConvolutionVariants,
     shape: ConvolutionShape,
     slices: Slices,
     /// The immediates after the first four: strides and first channels, and whether to add.
@@ -93,21 +103,26 @@ pub struct Convolution {
     forward: Vec<Dispatch>,
     backward_input: Vec<Dispatch>,
     backward_weight: Vec<Dispatch>,
-    reduce_weight: Dispatch,
+    /// Of the weight alone, where the bias's gradient is made elsewhere.
+    reduce_weight: Reduce,
+    /// Of both, where they come together.
+    reduce_both: Option<Reduce>,
     backward_bias: Vec<Dispatch>,
-    reduce_bias: Option<Dispatch>,
+    reduce_bias: Option<Reduce>,
 }
 
 impl Convolution {
     /// Prepares the kernels that the adapter gets. `shape.inputs` are those of `tensors.x`.
     pub fn new(gpu: &Gpu, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
-        Self::with_variant(gpu, ConvolutionVariant::choose(gpu, tensors.in_fours()), shape, slices, tensors)
+        let rows = tensors.y.tensor.elements() / tensors.y.stride;
+        let variants = ConvolutionVariants::choose(gpu, shape, tensors.fold.is_some(), rows, tensors.in_fours());
+        Self::with_variants(gpu, variants, shape, slices, tensors)
     }
 
-    /// As [`Convolution::new`], with the kernels of one variant that takes these tensors.
-    pub fn with_variant(
+    /// As [`Convolution::new`], with the kernels of variants that take these tensors.
+    pub fn with_variants(
         gpu: &Gpu,
-        variant: ConvolutionVariant,
+        variants: ConvolutionVariants,
         shape: ConvolutionShape,
         slices: Slices,
         tensors: &ConvolutionTensors<'_>,
@@ -117,10 +132,13 @@ impl Convolution {
         assert!(*first_input == 0 || shape.kernel == [1, 1], "only a 1x1 kernel takes its inputs in parts");
         assert_eq!((x.count, y.count, dy.count), (shape.inputs, shape.outputs, shape.outputs));
         assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
-        assert!(variant.takes(tensors.in_fours()), "{} takes channels in fours", variant.name());
+        for operation in [Operation::Forward, Operation::BackwardInput, Operation::BackwardWeight] {
+            let variant = variants.of(operation);
+            assert!(variant.takes(tensors.in_fours()), "{} takes channels in fours", variant.name());
+        }
         let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
         let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
-        let mut constants: Vec<(&str, Constant)> = vec![
+        let constants: Vec<(&str, Constant)> = vec![
             ("KERNEL_TIME", shape.kernel[0].into()),
             ("KERNEL_MEL", shape.kernel[1].into()),
             ("INPUTS", shape.inputs.into()),
@@ -131,50 +149,56 @@ impl Convolution {
         let adds_dx = dx.as_ref().is_some_and(|(_, gradient)| gradient.adds());
         let places = [x.stride, x.first, dx_stride, dx_first, y.stride, y.first, all_inputs, *first_input];
         let flags = [u32::from(*first_input > 0), u32::from(adds_dx)];
-        let shared = constants.len();
-        constants.extend(variant.lanes().map(|lanes| ("LANES", lanes.into())));
         // Without a fold the two are bound but never read.
         let (scale, shift) = fold.unwrap_or((&bias.value, &bias.value));
+        let weight_count = shape.weight_rows() * shape.outputs;
+        let together = variants.backward_weight.brings_bias();
+        let rest = if together { shape.outputs } else { 0 };
+        let has_bias = *first_input == 0;
         let mut layer = Self {
-            variant,
+            variants,
             shape,
             slices,
             places: std::array::from_fn(|i| if i < 8 { places[i] as u32 } else { flags[i - 8] }),
             forward: Vec::new(),
             backward_input: Vec::new(),
             backward_weight: Vec::new(),
-            reduce_weight: reduce(gpu, shape.weight_rows() * shape.outputs, first_input * shape.outputs, scratch, &weight.grad)?,
+            reduce_weight: Reduce::skipping(gpu, weight_count, rest, first_input * shape.outputs, scratch, &weight.grad)?,
+            reduce_both: if together && has_bias {
+                Some(Reduce::both(gpu, weight_count, scratch, &weight.grad, &bias.grad)?)
+            } else {
+                None
+            },
             backward_bias: Vec::new(),
-            reduce_bias: if *first_input == 0 { Some(reduce(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
+            reduce_bias: if has_bias { Some(Reduce::new(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
         };
-        let prepare = |variant: ConvolutionVariant, entry: &str, tensors: &[(&str, &Tensor)]| {
-            let constants = if variant.lanes().is_some() { &constants } else { &constants[..shared] };
-            variant.shader().dispatch(gpu, entry, constants, tensors)
+        let prepare = |operation: Operation, tensors: &[(&str, &Tensor)]| {
+            let variant = variants.of(operation);
+            let constants = [&constants[..], &variant.constants(operation)].concat();
+            variant.shader(operation).dispatch(gpu, operation.entry(), &constants, tensors)
         };
+        let bias_variant = variants.backward_weight.of_bias();
+        let bias_constants = [&constants[..], &bias_variant.constants(Operation::BackwardWeight)].concat();
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
             layer.forward.push(prepare(
-                variant,
-                "forward",
+                Operation::Forward,
                 &[&inputs[..], &[("weight", &weight.value), ("bias", &bias.value), ("y", &y)]].concat(),
             )?);
-            layer.backward_weight.push(prepare(
-                variant,
-                "backward_weight",
-                &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat(),
-            )?);
+            layer
+                .backward_weight
+                .push(prepare(Operation::BackwardWeight, &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat())?);
             if let Some((dx, _)) = dx {
                 let dx = dx.slice(&samples);
-                layer.backward_input.push(prepare(
-                    variant,
-                    "backward_input",
-                    &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)],
-                )?);
+                layer
+                    .backward_input
+                    .push(prepare(Operation::BackwardInput, &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)])?);
             }
-            if *first_input == 0 {
-                let kernel = prepare(variant.of_bias(), "backward_bias", &[("dy", &dy), ("partial_sums", scratch)])?;
-                layer.backward_bias.push(kernel);
+            if has_bias {
+                let shader = bias_variant.shader(Operation::BackwardWeight);
+                let tensors = [("dy", &dy), ("partial_sums", *scratch)];
+                layer.backward_bias.push(shader.dispatch(gpu, "backward_bias", &bias_constants, &tensors)?);
             }
         }
         Ok(layer)
@@ -184,7 +208,7 @@ impl Convolution {
     pub fn forward(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let grid = self.variant.grid(rows, self.shape.outputs);
+            let grid = self.variants.forward.grid(rows, self.shape.outputs);
             pass.run(&self.forward[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
         }
     }
@@ -193,30 +217,40 @@ impl Convolution {
     pub fn backward_input(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         for (slice, samples) in self.slices.active(batch).filter(|_| !self.backward_input.is_empty()) {
             let rows = self.rows(samples, frames);
-            let grid = self.variant.grid(rows, self.shape.inputs);
+            let grid = self.variants.backward_input.grid(rows, self.shape.inputs);
             pass.run(&self.backward_input[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
         }
     }
 
     /// Fills the gradients of weight and bias from `x` and `dy`.
     pub fn backward_parameters(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
-        self.backward_weight(pass, batch, frames, 0);
-        self.backward_bias(pass, batch, frames);
+        match &self.reduce_both {
+            Some(reduce) => {
+                let splits = self.weight_sums(pass, batch, frames, 0);
+                reduce.run(pass, splits);
+            }
+            None => {
+                self.backward_weight(pass, batch, frames, 0);
+                self.backward_bias(pass, batch, frames);
+            }
+        }
     }
 
     /// Fills the gradient of the weight from `x` and those rows of `dy` that lie `later` after x's; zeros if there are
     /// no rows.
     pub fn backward_weight(&self, pass: &mut Pass<'_>, batch: usize, frames: usize, later: usize) {
-        let ConvolutionShape { outputs, .. } = self.shape;
-        let weight_rows = self.shape.weight_rows();
-        let splits = self.each_split(batch, frames, |slice, splits, mut immediates, rows| {
-            let grid = self.variant.weight_grid(self.shape, splits);
+        let splits = self.weight_sums(pass, batch, frames, later);
+        self.reduce_weight.run(pass, splits);
+    }
+
+    /// Fills the partial sums of the weight's gradient, and perhaps the bias's; returns how many there are.
+    fn weight_sums(&self, pass: &mut Pass<'_>, batch: usize, frames: usize, later: usize) -> usize {
+        self.each_split(batch, frames, |slice, splits, mut immediates, rows| {
+            let grid = self.variants.backward_weight.weight_grid(self.shape, splits);
             let [stride, first] = [8, 9];
             immediates[first] += later as u32 * immediates[stride];
             pass.run(&self.backward_weight[slice], grid, &immediates, self.work(rows));
-        });
-        let count = weight_rows * outputs;
-        pass.run(&self.reduce_weight, Grid::threads(count, 64), &[splits as u32], count * splits);
+        })
     }
 
     /// Fills the gradient of the bias from `dy`.
@@ -224,10 +258,11 @@ impl Convolution {
         let outputs = self.shape.outputs;
         let Some(reduce_bias) = &self.reduce_bias else { return };
         let splits = self.each_split(batch, frames, |slice, splits, immediates, rows| {
-            let grid = Grid([outputs.div_ceil(self.variant.bias_tile()) as u32, splits as u32, 1]);
+            let tile = self.variants.backward_weight.of_bias().bias_tile();
+            let grid = Grid([outputs.div_ceil(tile) as u32, splits as u32, 1]);
             pass.run(&self.backward_bias[slice], grid, &immediates, rows * outputs);
         });
-        pass.run(reduce_bias, Grid::threads(outputs, 64), &[splits as u32], outputs * splits);
+        reduce_bias.run(pass, splits);
     }
 
     /// Calls `record` with each slice, its splits, the immediates and its rows; returns the number of splits in all.
@@ -235,7 +270,7 @@ impl Convolution {
         let mut first = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let split_rows = rows.div_ceil(self.shape.splits()).max(256).next_multiple_of(16);
+            let split_rows = rows.div_ceil(self.shape.splits()).max(SPLIT_ROWS).next_multiple_of(16);
             let splits = rows.div_ceil(split_rows);
             record(slice, splits, self.immediates(samples, frames, first, split_rows), rows);
             first += splits;
@@ -255,14 +290,4 @@ impl Convolution {
     fn work(&self, rows: usize) -> usize {
         2 * rows * self.shape.weight_rows() * self.shape.outputs
     }
-}
-
-/// Adds the rows of `scratch`, `count` floats each, into `out` from element `first` on.
-pub(super) fn reduce(gpu: &Gpu, count: usize, first: usize, scratch: &Tensor, out: &Tensor) -> Result<Dispatch, GpuError> {
-    REDUCE.dispatch(
-        gpu,
-        "sum",
-        &[("COUNT", count.into()), ("OUT_FIRST", first.into())],
-        &[("partial_sums", scratch), ("out", out)],
-    )
 }

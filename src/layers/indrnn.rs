@@ -1,7 +1,7 @@
 //! Launcher of `indrnn.wgsl`: the recurrence alone, step by step or as a scan.
 
-use super::convolution::reduce;
 use super::indrnn_scan::IndrnnScan;
+use super::reduce::Reduce;
 use super::{Map, Param, Size, indrnn_contest};
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
@@ -21,9 +21,8 @@ pub enum IndrnnPath {
 
 /// `h[t] = relu(a[t] + u h[t-1])` over a whole sequence (time, batch, hidden).
 pub struct IndrnnRecurrence {
-    hidden: usize,
     kernels: Kernels,
-    reduce: Dispatch,
+    reduce: Reduce,
 }
 
 enum Kernels {
@@ -56,7 +55,7 @@ impl IndrnnRecurrence {
             IndrnnPath::Scan => Kernels::Scan(IndrnnScan::new(gpu, capacity, a, h, u, scratch)?),
         };
         let hidden = a.value.stride;
-        Ok(Self { hidden, kernels, reduce: reduce(gpu, hidden, 0, scratch, &u.grad)? })
+        Ok(Self { kernels, reduce: Reduce::new(gpu, hidden, 0, scratch, &u.grad)? })
     }
 
     /// The same with at most `steps` in one dispatch of the sequential kernels: the bits are the same, which a test holds.
@@ -82,7 +81,7 @@ impl IndrnnRecurrence {
             Kernels::Sequential(sequential) => sequential.backward(pass, size),
             Kernels::Scan(scan) => scan.backward(pass, size),
         }
-        pass.run(&self.reduce, Grid::threads(self.hidden, 64), &[size.batch as u32], size.batch * self.hidden);
+        self.reduce.run(pass, size.batch);
     }
 }
 

@@ -1,11 +1,11 @@
 //! One level of a recurrent stack: input projection of all steps as one product, then the recurrence.
 
-use super::convolution::reduce;
+use super::reduce::Reduce;
 use super::{
     Cell, Channels, Convolution, ConvolutionTensors, Declarations, FileLayout, Initial, Layer, Linear, LinearShape, Map, Mode,
     Param, Parameters, Recurrence, RecurrenceTensors, RecurrenceVariant, Size, Slices,
 };
-use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
+use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 
 /// The sizes of one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct RecurrentLayer {
     recurrent: Convolution,
     bias_ih: Param,
     /// Where both biases are added to the same sum: brings the gradient of one from the scratch to the other.
-    same_bias: Option<Dispatch>,
+    same_bias: Option<Reduce>,
     scratch: Tensor,
 }
 
@@ -128,7 +128,7 @@ impl RecurrentLayer {
             recurrence: Recurrence::new(gpu, variant, shape.cell, &tensors)?,
             recurrent: Convolution::new(gpu, shape.recurrent().convolution(), Slices::one(frames * batch), &product)?,
             bias_ih,
-            same_bias: if shape.cell == Cell::Gru { None } else { Some(reduce(gpu, columns, 0, scratch, &bias_hh.grad)?) },
+            same_bias: if shape.cell == Cell::Gru { None } else { Some(Reduce::new(gpu, columns, 0, scratch, &bias_hh.grad)?) },
             scratch: scratch.clone(),
         })
     }
@@ -157,7 +157,7 @@ impl Layer for RecurrentLayer {
                 let count = self.bias_ih.grad.elements();
                 // Not at once: all gradients lie in one buffer.
                 pass.copy(&self.bias_ih.grad, &self.scratch, count);
-                pass.run(same_bias, Grid::threads(count, 64), &[1], count);
+                same_bias.run(pass, 1);
             }
         }
     }

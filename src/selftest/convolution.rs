@@ -4,7 +4,7 @@ use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{
-    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, Declarations, Gradient, Parameters, Size, Slices,
+    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariants, Declarations, Gradient, Parameters, Size, Slices,
 };
 use crate::reference;
 use crate::reference::noise::Noise;
@@ -46,6 +46,12 @@ impl Case {
     pub fn in_fours(self) -> bool {
         let [inputs, outputs] = self.channels;
         [inputs, outputs, self.among, self.first_input].iter().all(|channels| channels.is_multiple_of(4))
+    }
+
+    /// What the adapter gets for it.
+    pub fn variants(self, gpu: &Gpu) -> ConvolutionVariants {
+        let rows = self.capacity.batch * self.capacity.frames * self.mel;
+        ConvolutionVariants::choose(gpu, self.shape(), self.fold, rows, self.in_fours())
     }
 
     fn slices(self) -> Slices {
@@ -92,11 +98,11 @@ impl std::fmt::Display for Case {
 
 /// Forward, and the gradients of input, weight and bias, of the kernels that the adapter gets.
 pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
-    check_variant(gpu, ConvolutionVariant::choose(gpu, case.in_fours()), case)
+    check_variants(gpu, case.variants(gpu), case)
 }
 
-/// The same of one variant's kernels.
-pub fn check_variant(gpu: &Gpu, variant: ConvolutionVariant, case: Case) -> Result<Vec<Comparison>, GpuError> {
+/// The same of kernels of these variants.
+pub fn check_variants(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let (bench, size, slices) = (Bench::new(gpu), case.reference(), case.slices());
     let [inputs, outputs] = case.channels;
     let all_inputs = case.first_input + inputs;
@@ -129,9 +135,9 @@ pub fn check_variant(gpu: &Gpu, variant: ConvolutionVariant, case: Case) -> Resu
     let y = bench.map("y", in_y, &y_start, &in_y.spread(case.size, &dy))?;
     let dx = bench.channels("dx", in_dx, &dx_start)?;
     let (scale, shift) = (bench.given("scale", &[all_inputs], &scale)?, bench.given("shift", &[all_inputs], &shift)?);
-    let layer = Convolution::with_variant(
+    let layer = Convolution::with_variants(
         gpu,
-        variant,
+        variants,
         case.shape(),
         slices,
         &ConvolutionTensors {
@@ -166,7 +172,7 @@ pub fn check_variant(gpu: &Gpu, variant: ConvolutionVariant, case: Case) -> Resu
     let dweight: Vec<f64> =
         (0..all_weights.len()).map(|at| if mine(at) { dweight.next().unwrap_or(f64::NAN) } else { f64::NAN }).collect();
     let dbias = if case.first_input > 0 { vec![f64::NAN; outputs] } else { reference::convolution::backward_bias(size, &dy) };
-    let mut result = Comparisons::new(variant.name(), &case);
+    let mut result = Comparisons::new(variants.name(), &case);
     result.add("y", &in_y.spread(case.size, &y_expected), &bench.get(&y.value.tensor)?);
     result.add("dx", &in_dx.spread(case.size, &dx_expected), &bench.get(&dx.tensor)?);
     result.add("dweight", &dweight, &bench.get(&weight_tensors.grad)?);
