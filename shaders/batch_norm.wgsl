@@ -8,15 +8,24 @@
 //
 // Ioffe & Szegedy 2015; the running variance is unbiased as in PyTorch.
 //
+// Several batch norms may read one map: its gradient is the sum of theirs. What does not depend on their sums over the batch is
+// added up at once, the rest, of the same form for all of them, at the end:
+//   dx = [sum of gamma * inv_std * dz] - corrections.x - xhat * corrections.y
+//   corrections = sum of gamma * inv_std * (dbeta, dgamma) / n
+//
 // Decomposition: sums over rows are made per chunk of CHUNK rows by one workgroup (LANES channels wide, 64 / LANES rows
-// at a time), then one invocation per channel adds the chunks in order. Sums are of differences from the mean of a few
-// rows, so that a large mean costs no digits; one row would not do, being perhaps the corner of an image.
+// at a time); then PARTS invocations per channel add the chunks, every PARTS-th each, and one adds the parts in order. Sums are
+// of differences from the mean of a few rows, so that a large mean costs no digits; one row would not do, being perhaps the
+// corner of an image. Where a convolution brings moments of its tiles, they are of differences from the tile's own mean.
 
 const CHANNELS: u32 = 32u;
 const LANES: u32 = 32u;
 const CHUNK: u32 = 512u;
 const BLOCK: u32 = 64u;
 const PIVOT_ROWS: u32 = 16u;
+// Channels of a workgroup that adds up chunks, and invocations per channel.
+const WIDTH: u32 = 8u;
+const PARTS: u32 = 32u;
 // A row of x has X_STRIDE channels, of which X_FIRST .. are these; likewise y, dy and dx.
 const X_STRIDE: u32 = 32u;
 const X_FIRST: u32 = 0u;
@@ -70,8 +79,12 @@ var<immediate> size: Size;
 @group(0) @binding(18) var<storage, read_write> dbeta: array<f32>;
 @group(0) @binding(19) var<storage, read_write> coefficients_out: array<vec2<f32>>;   // dbeta / n, dgamma / n
 @group(0) @binding(20) var<storage, read> coefficients: array<vec2<f32>>;
+@group(0) @binding(21) var<storage, read> tile_moments: array<vec4<f32>>;              // rows, mean, sum of squared differences
+@group(0) @binding(22) var<storage, read_write> corrections_out: array<vec2<f32>>;
+@group(0) @binding(23) var<storage, read> corrections: array<vec2<f32>>;
 
 var<workgroup> lanes: array<vec2<f32>, 64>;
+var<workgroup> parts: array<vec2<f32>, WIDTH * PARTS>;
 
 // Adds the 64 / LANES row lanes of each channel, in order, and stores the chunk's sums.
 fn store_chunk(chunk: u32, channel: u32, lane: u32, sums: vec2<f32>) {
@@ -84,6 +97,29 @@ fn store_chunk(chunk: u32, channel: u32, lane: u32, sums: vec2<f32>) {
         }
         partial_sums[chunk * CHANNELS + channel] = total;
     }
+}
+
+// The sum of what the parts of a channel have, for all of them.
+fn add_parts(lane: u32, part_sum: vec2<f32>) -> vec2<f32> {
+    workgroupBarrier();
+    parts[lane] = part_sum;
+    workgroupBarrier();
+    var total = vec2<f32>(0.0);
+    for (var part = 0u; part < PARTS; part += 1u) {
+        total += parts[part * WIDTH + lane % WIDTH];
+    }
+    return total;
+}
+
+// The sum of all chunks of a channel.
+fn add_chunks(channel: u32, lane: u32) -> vec2<f32> {
+    var sum = vec2<f32>(0.0);
+    if (channel < CHANNELS) {
+        for (var chunk = lane / WIDTH; chunk < size.chunks; chunk += PARTS) {
+            sum += chunk_sums[chunk * CHANNELS + channel];
+        }
+    }
+    return add_parts(lane, sum);
 }
 
 // The mean of PIVOT_ROWS rows; they lie an odd distance apart, lest all be the edge of an image.
@@ -112,15 +148,36 @@ fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     store_chunk(size.first_chunk + group.x, channel, lane, sums);
 }
 
-@compute @workgroup_size(64)
-fn finish_statistics(@builtin(global_invocation_id) id: vec3<u32>) {
-    let channel = id.x;
-    if (channel >= CHANNELS) {
-        return;
+// The moments of all tiles together (Chan et al. 1979).
+@compute @workgroup_size(256)
+fn finish_tiles(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x * WIDTH + lane % WIDTH;
+    let known = min(channel, CHANNELS - 1u);
+    let n = f32(size.all_rows);
+    var sum = 0.0;
+    for (var tile = lane / WIDTH; tile < size.chunks; tile += PARTS) {
+        let moments = tile_moments[tile * CHANNELS + known];
+        sum = fma(moments.x, moments.y, sum);
     }
-    var total = vec2<f32>(0.0);
-    for (var chunk = 0u; chunk < size.chunks; chunk += 1u) {
-        total += chunk_sums[chunk * CHANNELS + channel];
+    let mean = add_parts(lane, vec2<f32>(sum, 0.0)).x / n;
+    var squares = 0.0;
+    for (var tile = lane / WIDTH; tile < size.chunks; tile += PARTS) {
+        let moments = tile_moments[tile * CHANNELS + known];
+        let apart = moments.y - mean;
+        squares += fma(moments.x * apart, apart, moments.z);
+    }
+    let variance = add_parts(lane, vec2<f32>(squares, 0.0)).x / n;
+    if (lane < WIDTH && channel < CHANNELS) {
+        statistics[STATISTICS_FIRST + channel] = vec2<f32>(mean, 1.0 / sqrt(variance + EPSILON));
+    }
+}
+
+@compute @workgroup_size(256)
+fn finish_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x * WIDTH + lane % WIDTH;
+    let total = add_chunks(channel, lane);
+    if (lane >= WIDTH || channel >= CHANNELS) {
+        return;
     }
     let n = f32(size.all_rows);
     let offset = total.x / n;
@@ -193,15 +250,75 @@ fn partial_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     store_chunk(size.first_chunk + group.x, channel, lane, sums);
 }
 
+// As partial_gradients; also writes or adds to dx what does not depend on the sums.
 @compute @workgroup_size(64)
-fn finish_gradients(@builtin(global_invocation_id) id: vec3<u32>) {
-    let channel = id.x;
-    if (channel >= CHANNELS) {
+fn accumulate_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.y * LANES + lane % LANES;
+    var sums = vec2<f32>(0.0);
+    if (channel < CHANNELS && lane / LANES < 64u / LANES) {
+        let batch = moments[STATISTICS_FIRST + channel];
+        let factor = scale[PARAMETERS_FIRST + channel];
+        let offset = shift[PARAMETERS_FIRST + channel];
+        let end = min(size.rows, (group.x + 1u) * CHUNK);
+        for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
+            let value = x[row * X_STRIDE + X_FIRST + channel];
+            var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
+            if (RELU) {
+                dz = select(0.0, dz, fma(value, factor, offset) > 0.0);
+            }
+            sums += vec2<f32>(dz, dz * ((value - batch.x) * batch.y));
+            let place = row * DX_STRIDE + DX_FIRST + channel;
+            if (ADD_DX) {
+                dx[place] = fma(factor, dz, dx[place]);
+            } else {
+                dx[place] = factor * dz;
+            }
+        }
+    }
+    store_chunk(size.first_chunk + group.x, channel, lane, sums);
+}
+
+// Of one of several batch norms: with ADD_DX its corrections join those of the others.
+@compute @workgroup_size(256)
+fn finish_corrections(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x * WIDTH + lane % WIDTH;
+    let total = add_chunks(channel, lane);
+    if (lane >= WIDTH || channel >= CHANNELS) {
         return;
     }
-    var total = vec2<f32>(0.0);
-    for (var chunk = 0u; chunk < size.chunks; chunk += 1u) {
-        total += chunk_sums[chunk * CHANNELS + channel];
+    dbeta[PARAMETERS_FIRST + channel] = total.x;
+    dgamma[PARAMETERS_FIRST + channel] = total.y;
+    let mine = scale[PARAMETERS_FIRST + channel] * total / f32(size.all_rows);
+    if (ADD_DX) {
+        corrections_out[STATISTICS_FIRST + channel] += mine;
+    } else {
+        corrections_out[STATISTICS_FIRST + channel] = mine;
+    }
+}
+
+// Completes dx. Groups as in forward.
+@compute @workgroup_size(64)
+fn correct(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.z * LANES + lane % LANES;
+    if (channel >= CHANNELS || lane / LANES >= 64u / LANES) {
+        return;
+    }
+    let batch = moments[STATISTICS_FIRST + channel];
+    let c = corrections[STATISTICS_FIRST + channel];
+    let factor = batch.y * c.y;
+    let first = (group.y * groups.x + group.x) * BLOCK;
+    for (var row = first + lane / LANES; row < min(size.rows, first + BLOCK); row += 64u / LANES) {
+        let place = row * DX_STRIDE + DX_FIRST + channel;
+        dx[place] -= fma(x[row * X_STRIDE + X_FIRST + channel] - batch.x, factor, c.x);
+    }
+}
+
+@compute @workgroup_size(256)
+fn finish_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x * WIDTH + lane % WIDTH;
+    let total = add_chunks(channel, lane);
+    if (lane >= WIDTH || channel >= CHANNELS) {
+        return;
     }
     dbeta[PARAMETERS_FIRST + channel] = total.x;
     dgamma[PARAMETERS_FIRST + channel] = total.y;

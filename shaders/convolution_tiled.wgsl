@@ -15,6 +15,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Where the channels of x begin in `moments`.
+const STATISTICS_FIRST: u32 = 0u;
 const ROWS: u32 = 128u;
 const COLUMNS: u32 = 32u;
 const WIDE: u32 = 1u;
@@ -38,7 +40,7 @@ const NOTHING: vec4<f32> = vec4<f32>(0.0);
 struct Size {
     batch: u32,
     frames: u32,
-    // Of the weight gradient: the first split of this dispatch, and how many pixels a split has.
+    // The first row of partial_sums that this dispatch writes.
     first_split: u32,
     split_rows: u32,
     // A row of x has x_stride channels, of which x_first .. x_first + INPUTS are read; likewise dx, and y with dy.
@@ -65,6 +67,8 @@ var<immediate> size: Size;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 
 // [buffer][step][row] and [buffer][step][column], in vectors of rows and of columns.
 var<workgroup> left: array<vec4<f32>, 2u * LEFT_SIZE>;
@@ -213,17 +217,11 @@ fn keep_transposed(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>
     }
 }
 
-@compute @workgroup_size(THREADS)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let rows = size.batch * size.frames * MEL;
-    let first_row = (group.z * groups.y + group.y) * ROWS;
-    let first_column = group.x * COLUMNS;
-    let along = lane / ACROSS;
-    let across = lane % ACROSS;
+// The product of a tile of activations with the weight.
+fn multiply_forward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, rows: u32, first_column: u32, lane: u32) {
     var at = places(first_row, rows, lane);
     var values: array<vec4<f32>, LEFT>;
     var weights: array<vec4<f32>, RIGHT>;
-    var results: array<vec4<f32>, 8u * WIDE>;
     load_activations(&values, &at, 0u, lane);
     load_weights(&weights, 0u, first_column, lane);
     for (var step = 0u; step < TAPS * FORWARD_STEPS; step += 1u) {
@@ -234,36 +232,15 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             load_activations(&values, &at, step + 1u, lane);
             load_weights(&weights, step + 1u, first_column, lane);
         }
-        multiply(&results, step % 2u, along, across);
-    }
-    for (var w = 0u; w < WIDE; w += 1u) {
-        let column = first_column + (w * ACROSS + across) * 4u;
-        let start = bias[min(column, OUTPUTS - 4u) / 4u];
-        for (var r = 0u; r < 8u; r += 1u) {
-            let row = first_row + along * 8u + r;
-            if (row < rows && column < OUTPUTS) {
-                let place = (row * size.y_stride + size.y_first + column) / 4u;
-                if (size.add_y != 0u) {
-                    y[place] += results[w * 8u + r];
-                } else {
-                    y[place] = start + results[w * 8u + r];
-                }
-            }
-        }
+        multiply(results, step % 2u, lane / ACROSS, lane % ACROSS);
     }
 }
 
-@compute @workgroup_size(THREADS)
-fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let rows = size.batch * size.frames * MEL;
-    let first_row = (group.z * groups.y + group.y) * ROWS;
-    let first_column = group.x * COLUMNS;
-    let along = lane / ACROSS;
-    let across = lane % ACROSS;
+// The product of a tile of gradients with the weight on its side.
+fn multiply_backward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, rows: u32, first_column: u32, lane: u32) {
     var at = places(first_row, rows, lane);
     var values: array<vec4<f32>, LEFT>;
     var weights: array<vec4<f32>, RIGHT>;
-    var results: array<vec4<f32>, 8u * WIDE>;
     load_gradients(&values, &at, 0u, lane);
     load_transposed(&weights, 0u, first_column, lane);
     for (var step = 0u; step < TAPS * BACKWARD_STEPS; step += 1u) {
@@ -274,12 +251,94 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
             load_gradients(&values, &at, step + 1u, lane);
             load_transposed(&weights, step + 1u, first_column, lane);
         }
-        multiply(&results, step % 2u, along, across);
+        multiply(results, step % 2u, lane / ACROSS, lane % ACROSS);
     }
+}
+
+// Stores the tile, and leaves what y has there in `results`.
+fn store_forward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, rows: u32, first_column: u32, lane: u32) {
     for (var w = 0u; w < WIDE; w += 1u) {
-        let column = first_column + (w * ACROSS + across) * 4u;
+        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
+        let start = bias[min(column, OUTPUTS - 4u) / 4u];
         for (var r = 0u; r < 8u; r += 1u) {
-            let row = first_row + along * 8u + r;
+            let row = first_row + lane / ACROSS * 8u + r;
+            if (row < rows && column < OUTPUTS) {
+                let place = (row * size.y_stride + size.y_first + column) / 4u;
+                if (size.add_y != 0u) {
+                    (*results)[w * 8u + r] += y[place];
+                } else {
+                    (*results)[w * 8u + r] += start;
+                }
+                y[place] = (*results)[w * 8u + r];
+            }
+        }
+    }
+}
+
+// The sum over the tile's rows of what invocations above each other have, in order, for all of them.
+fn add_rows(value: vec4<f32>, lane: u32) -> vec4<f32> {
+    workgroupBarrier();
+    left[lane] = value;
+    workgroupBarrier();
+    var total = NOTHING;
+    for (var along = 0u; along < ROWS / 8u; along += 1u) {
+        total += left[along * ACROSS + lane % ACROSS];
+    }
+    return total;
+}
+
+@compute @workgroup_size(THREADS)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    var results: array<vec4<f32>, 8u * WIDE>;
+    multiply_forward(&results, first_row, rows, group.x * COLUMNS, lane);
+    store_forward(&results, first_row, rows, group.x * COLUMNS, lane);
+}
+
+// Also partial_sums[tile, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y.
+@compute @workgroup_size(THREADS)
+fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let tile = group.z * groups.y + group.y;
+    let first_row = tile * ROWS;
+    let first_column = group.x * COLUMNS;
+    var results: array<vec4<f32>, 8u * WIDE>;
+    multiply_forward(&results, first_row, rows, first_column, lane);
+    store_forward(&results, first_row, rows, first_column, lane);
+    let count = f32(min(rows, first_row + ROWS) - min(rows, first_row));
+    for (var w = 0u; w < WIDE; w += 1u) {
+        var sum = NOTHING;
+        for (var r = 0u; r < 8u; r += 1u) {
+            sum += select(NOTHING, results[w * 8u + r], first_row + lane / ACROSS * 8u + r < rows);
+        }
+        let mean = add_rows(sum, lane) / max(1.0, count);
+        sum = NOTHING;
+        for (var r = 0u; r < 8u; r += 1u) {
+            let apart = select(NOTHING, results[w * 8u + r] - mean, first_row + lane / ACROSS * 8u + r < rows);
+            sum = fma(apart, apart, sum);
+        }
+        sum = add_rows(sum, lane);
+        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
+        if (lane < ACROSS && column < OUTPUTS && first_row < rows) {
+            for (var e = 0u; e < 4u; e += 1u) {
+                partial_sums[(size.first_split + tile) * OUTPUTS + column + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    let first_column = group.x * COLUMNS;
+    var results: array<vec4<f32>, 8u * WIDE>;
+    multiply_backward(&results, first_row, rows, first_column, lane);
+    for (var w = 0u; w < WIDE; w += 1u) {
+        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
+        for (var r = 0u; r < 8u; r += 1u) {
+            let row = first_row + lane / ACROSS * 8u + r;
             if (row < rows && column < INPUTS) {
                 let place = (row * size.dx_stride + size.dx_first + column) / 4u;
                 if (size.add_dx != 0u) {
@@ -288,6 +347,53 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
                     dx[place] = results[w * 8u + r];
                 }
             }
+        }
+    }
+}
+
+// Of the batch norm and the ReLU that were folded into the load of x, too, as batch_norm.wgsl's accumulate_gradients: dx is
+// written or added to with what does not depend on sums over the batch, and
+// partial_sums[tile, input] = (sum of dz, sum of dz * xhat) of the tile, two inputs to a vector.
+@compute @workgroup_size(THREADS)
+fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let tile = group.z * groups.y + group.y;
+    let first_row = tile * ROWS;
+    let first_column = group.x * COLUMNS;
+    var results: array<vec4<f32>, 8u * WIDE>;
+    multiply_backward(&results, first_row, rows, first_column, lane);
+    for (var w = 0u; w < WIDE; w += 1u) {
+        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
+        let known = min(column, INPUTS - 4u);
+        let factor = scale[(size.weight_first + known) / 4u];
+        let offset = shift[(size.weight_first + known) / 4u];
+        let low = moments[(STATISTICS_FIRST + known) / 2u];
+        let high = moments[(STATISTICS_FIRST + known) / 2u + 1u];
+        let mean = vec4<f32>(low.xz, high.xz);
+        let inv_std = vec4<f32>(low.yw, high.yw);
+        var sums = NOTHING;
+        var products = NOTHING;
+        for (var r = 0u; r < 8u; r += 1u) {
+            let row = first_row + lane / ACROSS * 8u + r;
+            if (row < rows && column < INPUTS) {
+                let value = x[(row * size.x_stride + size.x_first + column) / 4u];
+                let dz = select(NOTHING, results[w * 8u + r], fma(value, factor, offset) > NOTHING);
+                sums += dz;
+                products = fma(dz, (value - mean) * inv_std, products);
+                let place = (row * size.dx_stride + size.dx_first + column) / 4u;
+                if (size.add_dx != 0u) {
+                    dx[place] = fma(factor, dz, dx[place]);
+                } else {
+                    dx[place] = factor * dz;
+                }
+            }
+        }
+        sums = add_rows(sums, lane);
+        products = add_rows(products, lane);
+        if (lane < ACROSS && column < INPUTS && first_row < rows) {
+            let place = ((size.first_split + tile) * INPUTS + column) / 2u;
+            partial_sums[place] = vec4<f32>(sums.x, products.x, sums.y, products.y);
+            partial_sums[place + 1u] = vec4<f32>(sums.z, products.z, sums.w, products.w);
         }
     }
 }

@@ -6,14 +6,16 @@
 use super::{Channels, Declarations, FileLayout, Gradient, Initial, Mode, Param, Parameters, Slices};
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
-const BATCH_NORM: Shader = Shader("batch_norm");
+pub(super) const BATCH_NORM: Shader = Shader("batch_norm");
 /// Rows that one workgroup sums.
 const CHUNK: usize = 512;
 /// Rows that one workgroup maps.
 const BLOCK: usize = 64;
+/// Channels of a workgroup that adds up chunks.
+const WIDTH: usize = 8;
 
 /// Channels that a workgroup covers side by side: as many as there are, up to its 64 invocations.
-fn lanes(channels: usize) -> usize {
+pub(super) fn lanes(channels: usize) -> usize {
     channels.next_power_of_two().min(64)
 }
 
@@ -23,7 +25,7 @@ pub(super) fn scratch(rows: usize, channels: usize, slices: Slices) -> usize {
 }
 
 /// Records a reduction over rows: partial sums per chunk of every slice, then one kernel over all chunks.
-fn reduce(
+pub(super) fn reduce(
     pass: &mut Pass<'_>,
     partial: &[Dispatch],
     finish: &Dispatch,
@@ -42,7 +44,13 @@ fn reduce(
         pass.run(&partial[slice], grid, &[rows as u32, all_rows, first_chunk as u32, 0, 0, pivot_rows], rows * channels * 2);
         first_chunk += chunks;
     }
-    pass.run(finish, Grid::threads(channels, 64), &[0, all_rows, 0, first_chunk as u32, 0, pivot_rows], channels * first_chunk);
+    let immediates = [0, all_rows, 0, first_chunk as u32, 0, pivot_rows];
+    pass.run(finish, Grid::threads(channels, WIDTH), &immediates, channels * first_chunk);
+}
+
+/// Records `finish` over the `tiles` that a convolution left in the scratch, of `rows` rows in all.
+pub(super) fn finish_tiles(pass: &mut Pass<'_>, finish: &Dispatch, channels: usize, tiles: usize, rows: usize) {
+    pass.run(finish, Grid::threads(channels, WIDTH), &[0, rows as u32, 0, tiles as u32, 0, 0], channels * tiles);
 }
 
 /// Mean and inverse deviation of every channel of a map, over the whole batch.
@@ -88,6 +96,33 @@ impl ChannelStatistics {
     /// From `batch` samples of `sample_rows` rows each.
     pub fn compute(&self, pass: &mut Pass<'_>, batch: usize, sample_rows: usize) {
         reduce(pass, &self.partial, &self.finish, self.slices, self.channels, batch, sample_rows);
+    }
+}
+
+/// The same from moments that a convolution brought tile by tile.
+pub struct TileStatistics {
+    channels: usize,
+    finish: Dispatch,
+}
+
+impl TileStatistics {
+    /// Writes `statistics[first ..]` of `channels` channels.
+    pub fn new(
+        gpu: &Gpu,
+        channels: usize,
+        statistics: &Tensor,
+        first: usize,
+        epsilon: f32,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
+        let constants = [("CHANNELS", channels.into()), ("STATISTICS_FIRST", first.into()), ("EPSILON", epsilon.into())];
+        let tensors = [("tile_moments", scratch), ("statistics", statistics)];
+        Ok(Self { channels, finish: BATCH_NORM.dispatch(gpu, "finish_tiles", &constants, &tensors)? })
+    }
+
+    /// From the `tiles` that were left in the scratch, of `rows` rows in all.
+    pub fn finish(&self, pass: &mut Pass<'_>, tiles: usize, rows: usize) {
+        finish_tiles(pass, &self.finish, self.channels, tiles, rows);
     }
 }
 
@@ -194,7 +229,14 @@ impl Normalise {
     }
 }
 
-fn elementwise(pass: &mut Pass<'_>, dispatches: &[Dispatch], slices: Slices, channels: usize, batch: usize, sample_rows: usize) {
+pub(super) fn elementwise(
+    pass: &mut Pass<'_>,
+    dispatches: &[Dispatch],
+    slices: Slices,
+    channels: usize,
+    batch: usize,
+    sample_rows: usize,
+) {
     for (slice, samples) in slices.active(batch) {
         let rows = samples * sample_rows;
         let immediates = [rows as u32, (batch * sample_rows) as u32, 0, 0, 0, 0];

@@ -12,6 +12,10 @@ const SPLIT_TILE: [usize; 2] = [64, 32];
 const SPLIT_FLOATS: usize = 1 << 24;
 /// Pixels of a part, at least.
 const SPLIT_ROWS: usize = 256;
+/// The entry that takes the gradient back through a fold.
+const FOLDED: &str = "backward_folded";
+/// Rows of the least tile that brings moments of y or sums of a fold.
+const LEAST_TILE: usize = 64;
 
 /// The sizes that a convolution is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,19 +59,37 @@ impl ConvolutionShape {
         (SPLIT_GROUPS / groups).min(SPLIT_FLOATS / self.split_floats()).max(1)
     }
 
+    /// Floats of scratch that moments of y, or sums of a fold, take over `rows` rows.
+    pub fn tile_scratch(&self, rows: usize, slices: Slices) -> usize {
+        (rows.div_ceil(LEAST_TILE) + slices.count()) * (4 * self.outputs).max(2 * self.inputs)
+    }
+
     /// Floats of scratch that the gradients of weight and bias take.
     pub fn scratch(&self, slices: Slices) -> usize {
         slices.count() * self.splits() * self.split_floats()
     }
 }
 
+/// A batch norm with known statistics and a ReLU, folded into the load of a convolution.
+#[derive(Clone, Copy)]
+pub struct Fold<'a> {
+    /// Per input of the whole weight.
+    pub scale: &'a Tensor,
+    /// The same.
+    pub shift: &'a Tensor,
+    /// Mean and inverse deviation of `x`'s channels, and where they begin: given where the gradient through the fold may
+    /// come along with dx.
+    pub statistics: Option<(&'a Tensor, usize)>,
+}
+
 /// What a convolution reads and writes.
 pub struct ConvolutionTensors<'a> {
     /// Input (batch, time, mel, inputs).
     pub x: &'a Channels,
-    /// Scale and shift of a batch norm that is folded, with its ReLU, into the load of `x`.
-    pub fold: Option<(&'a Tensor, &'a Tensor)>,
-    /// The gradient at the activation of `x` (at `x` itself without a fold), if it is wanted, and whether to add.
+    /// What is done to `x` on its way.
+    pub fold: Option<Fold<'a>>,
+    /// The gradient at the activation of `x`, if it is wanted, and whether to add. It is that of `x` itself without a fold,
+    /// and as in [`FoldedGradient`](super::FoldedGradient) where [`ConvolutionVariants::take_fold_back`] with its statistics.
     pub dx: Option<(&'a Channels, Gradient)>,
     /// Output (batch, time, mel, outputs).
     pub y: &'a Channels,
@@ -87,9 +109,8 @@ pub struct ConvolutionTensors<'a> {
 impl ConvolutionTensors<'_> {
     /// Whether the channels of all of them come, begin and lie in fours.
     pub fn in_fours(&self) -> bool {
-        let of = |c: &Channels| [c.stride, c.first, c.count];
-        let dx = self.dx.as_ref().map_or([0; 3], |(dx, _)| of(dx));
-        [of(self.x), dx, of(self.y), of(self.dy), [self.first_input; 3]].as_flattened().iter().all(|n| n.is_multiple_of(4))
+        let dx = self.dx.as_ref().is_none_or(|(dx, _)| dx.in_fours());
+        dx && [self.x, self.y, self.dy].iter().all(|c| c.in_fours()) && self.first_input.is_multiple_of(4)
     }
 }
 
@@ -101,7 +122,11 @@ pub struct Convolution {
     /// The immediates after the first four: strides and first channels, and whether to add.
     places: [u32; 10],
     forward: Vec<Dispatch>,
+    /// Where they can bring the moments of y.
+    forward_with_moments: Vec<Dispatch>,
     backward_input: Vec<Dispatch>,
+    /// These bring sums for the batch norm that is folded into the load.
+    takes_fold_back: bool,
     backward_weight: Vec<Dispatch>,
     /// Of the weight alone, where the bias's gradient is made elsewhere.
     reduce_weight: Reduce,
@@ -150,7 +175,9 @@ impl Convolution {
         let places = [x.stride, x.first, dx_stride, dx_first, y.stride, y.first, all_inputs, *first_input];
         let flags = [u32::from(*first_input > 0), u32::from(adds_dx)];
         // Without a fold the two are bound but never read.
-        let (scale, shift) = fold.unwrap_or((&bias.value, &bias.value));
+        let (scale, shift) = fold.map_or((&bias.value, &bias.value), |fold| (fold.scale, fold.shift));
+        let taken_back = fold.and_then(|fold| fold.statistics).filter(|_| variants.take_fold_back());
+        let brings_moments = fold.is_some() && variants.bring_moments();
         let weight_count = shape.weight_rows() * shape.outputs;
         let together = variants.backward_weight.brings_bias();
         let rest = if together { shape.outputs } else { 0 };
@@ -161,7 +188,9 @@ impl Convolution {
             slices,
             places: std::array::from_fn(|i| if i < 8 { places[i] as u32 } else { flags[i - 8] }),
             forward: Vec::new(),
+            forward_with_moments: Vec::new(),
             backward_input: Vec::new(),
+            takes_fold_back: taken_back.is_some(),
             backward_weight: Vec::new(),
             reduce_weight: Reduce::skipping(gpu, weight_count, rest, first_input * shape.outputs, scratch, &weight.grad)?,
             reduce_both: if together && has_bias {
@@ -172,28 +201,35 @@ impl Convolution {
             backward_bias: Vec::new(),
             reduce_bias: if has_bias { Some(Reduce::new(gpu, shape.outputs, 0, scratch, &bias.grad)?) } else { None },
         };
-        let prepare = |operation: Operation, tensors: &[(&str, &Tensor)]| {
+        let prepare = |operation: Operation, entry: &str, tensors: &[(&str, &Tensor)]| {
             let variant = variants.of(operation);
-            let constants = [&constants[..], &variant.constants(operation)].concat();
-            variant.shader(operation).dispatch(gpu, operation.entry(), &constants, tensors)
+            let mut constants = [&constants[..], &variant.constants(operation)].concat();
+            constants.extend(taken_back.filter(|_| entry == FOLDED).map(|(_, first)| ("STATISTICS_FIRST", first.into())));
+            variant.shader(operation).dispatch(gpu, entry, &constants, tensors)
         };
         let bias_variant = variants.backward_weight.of_bias();
         let bias_constants = [&constants[..], &bias_variant.constants(Operation::BackwardWeight)].concat();
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
-            layer.forward.push(prepare(
-                Operation::Forward,
-                &[&inputs[..], &[("weight", &weight.value), ("bias", &bias.value), ("y", &y)]].concat(),
-            )?);
-            layer
-                .backward_weight
-                .push(prepare(Operation::BackwardWeight, &[&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat())?);
+            let mut forward = [&inputs[..], &[("weight", &weight.value), ("bias", &bias.value), ("y", &y)]].concat();
+            layer.forward.push(prepare(Operation::Forward, "forward", &forward)?);
+            if brings_moments {
+                forward.push(("partial_sums", scratch));
+                layer.forward_with_moments.push(prepare(Operation::Forward, "forward_with_moments", &forward)?);
+            }
+            let backward_weight = [&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat();
+            layer.backward_weight.push(prepare(Operation::BackwardWeight, "backward_weight", &backward_weight)?);
             if let Some((dx, _)) = dx {
                 let dx = dx.slice(&samples);
-                layer
-                    .backward_input
-                    .push(prepare(Operation::BackwardInput, &[("dy", &dy), ("weight", &weight.value), ("dx", &dx)])?);
+                let product = [("dy", &dy), ("weight", &weight.value), ("dx", &dx)];
+                layer.backward_input.push(match taken_back {
+                    None => prepare(Operation::BackwardInput, "backward_input", &product)?,
+                    Some((statistics, _)) => {
+                        let sums = [("moments", statistics), ("partial_sums", *scratch)];
+                        prepare(Operation::BackwardInput, FOLDED, &[&product[..], &inputs, &sums].concat())?
+                    }
+                });
             }
             if has_bias {
                 let shader = bias_variant.shader(Operation::BackwardWeight);
@@ -202,6 +238,25 @@ impl Convolution {
             }
         }
         Ok(layer)
+    }
+
+    /// Whether there are kernels that bring the moments of y.
+    pub fn brings_moments(&self) -> bool {
+        !self.forward_with_moments.is_empty()
+    }
+
+    /// As [`Convolution::forward`], and leaves the moments of y in the scratch: returns how many
+    /// tiles have theirs there. Only where it [brings them](Self::brings_moments).
+    pub fn forward_with_moments(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) -> usize {
+        let (variant, mut tiles) = (self.variants.forward, 0);
+        for (slice, samples) in self.slices.active(batch) {
+            let rows = self.rows(samples, frames);
+            let grid = variant.grid(rows, self.shape.outputs);
+            let immediates = self.immediates(samples, frames, tiles, 0);
+            pass.run(&self.forward_with_moments[slice], grid, &immediates, self.work(rows));
+            tiles += variant.tiles(rows);
+        }
+        tiles
     }
 
     /// Fills `y` from images of `frames` frames.
@@ -213,13 +268,17 @@ impl Convolution {
         }
     }
 
-    /// Fills or adds to `dx` from `dy`.
-    pub fn backward_input(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
+    /// Fills or adds to `dx` from `dy`. Where the gradient is taken back through the fold, its sums are left in the scratch:
+    /// returns how many tiles have theirs there.
+    pub fn backward_input(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) -> Option<usize> {
+        let (variant, mut tiles) = (self.variants.backward_input, 0);
         for (slice, samples) in self.slices.active(batch).filter(|_| !self.backward_input.is_empty()) {
             let rows = self.rows(samples, frames);
-            let grid = self.variants.backward_input.grid(rows, self.shape.inputs);
-            pass.run(&self.backward_input[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
+            let grid = variant.grid(rows, self.shape.inputs);
+            pass.run(&self.backward_input[slice], grid, &self.immediates(samples, frames, tiles, 0), self.work(rows));
+            tiles += variant.tiles(rows);
         }
+        self.takes_fold_back.then_some(tiles)
     }
 
     /// Fills the gradients of weight and bias from `x` and `dy`.

@@ -1,7 +1,7 @@
 //! Which kernels of the convolution family a hardware adapter gets for a shape: measured, and held against the plain ones.
 
 use super::convolution_variant::Operation;
-use super::{Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, Gradient, Param, Slices};
+use super::{Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, Fold, Gradient, Param, Slices};
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ impl<'g> Trial<'g> {
         let [x, dx, y, dy] = [x, dx, y, dy].map(|tensor| Channels::whole(&tensor));
         let tensors = ConvolutionTensors {
             x: &x,
-            fold: fold.then_some((&scale, &shift)),
+            fold: fold.then_some(Fold { scale: &scale, shift: &shift, statistics: None }),
             dx: Some((&dx, Gradient::Write)),
             y: &y,
             dy: &dy,
@@ -106,7 +106,7 @@ impl<'g> Trial<'g> {
         for _ in 0..repeats {
             match self.operation {
                 Operation::Forward => layer.forward(&mut pass, 1, self.frames),
-                Operation::BackwardInput => layer.backward_input(&mut pass, 1, self.frames),
+                Operation::BackwardInput => drop(layer.backward_input(&mut pass, 1, self.frames)),
                 Operation::BackwardWeight => layer.backward_parameters(&mut pass, 1, self.frames),
             }
         }

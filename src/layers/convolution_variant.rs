@@ -168,6 +168,11 @@ impl ConvolutionVariant {
         Grid(if self.0 == Family::Plain { [x, y, columns] } else { [columns, x, y] })
     }
 
+    /// Tiles of a product over `rows` rows.
+    pub(super) fn tiles(&self, rows: usize) -> usize {
+        rows.div_ceil(self.tile(Operation::Forward).rows)
+    }
+
     /// Workgroups of the weight gradient.
     pub(super) fn weight_grid(&self, shape: ConvolutionShape, splits: usize) -> Grid {
         let tile = self.tile(Operation::BackwardWeight);
@@ -214,6 +219,16 @@ impl ConvolutionVariants {
             backward_input: of(Operation::BackwardInput),
             backward_weight: of(Operation::BackwardWeight),
         }
+    }
+
+    /// Whether the forward kernel can bring the moments of y.
+    pub(super) fn bring_moments(&self) -> bool {
+        matches!(self.forward.0, Family::Tiled { .. })
+    }
+
+    /// Whether the kernel of dx takes the gradient back through the fold.
+    pub fn take_fold_back(&self) -> bool {
+        matches!(self.backward_input.0, Family::Tiled { .. })
     }
 
     /// The shader of the forward kernel.

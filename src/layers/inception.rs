@@ -8,10 +8,10 @@
 
 use super::unit::EPSILON;
 use super::{
-    ChannelStatistics, ConvolutionShape, Declarations, Gradient, ImageContext, Map, MaxPool, Mode, Parameters, PoolShape, Size,
-    Unit, UnitInput,
+    ChannelStatistics, ConvolutionShape, Correction, Declarations, Gradient, ImageContext, Map, MapStatistics, MaxPool, Mode,
+    Parameters, PoolShape, Size, Unit, UnitInput, UnitOutput,
 };
-use crate::gpu::{Element, GpuError, Pass, Tensor};
+use crate::gpu::{GpuError, Pass};
 
 /// One appended part of the feature map, and its pooled copy where a block reads it.
 pub struct Source {
@@ -23,26 +23,29 @@ pub struct Source {
 
 /// Statistics of all sources' channels in order: of the values, and of the pooled copies.
 pub struct SourceStatistics {
-    /// (all channels, 2).
-    pub values: Tensor,
-    /// (all pooled channels, 2).
-    pub pooled: Tensor,
+    /// Of all channels.
+    pub values: MapStatistics,
+    /// Of all pooled channels.
+    pub pooled: MapStatistics,
 }
 
 /// A mid-branch map of `width` channels with its own statistics.
 struct Middle {
     map: Map,
-    tensor: Tensor,
+    of_map: MapStatistics,
     statistics: ChannelStatistics,
+    correction: Correction,
 }
 
 impl Middle {
     fn new(context: &ImageContext, label: &str, shape: [usize; 4]) -> Result<Self, GpuError> {
         let ImageContext { gpu, slices, scratch, .. } = context;
         let map = Map::image(gpu, label, shape)?;
-        let tensor = gpu.tensor(label, Element::F32, &[shape[3], 2])?;
-        let statistics = ChannelStatistics::new(gpu, &map.value, *slices, &tensor, 0, EPSILON, scratch)?;
-        Ok(Self { map, tensor, statistics })
+        let of_map = MapStatistics::new(gpu, label, shape[3])?;
+        let statistics = ChannelStatistics::new(gpu, &map.value, *slices, &of_map.moments, 0, EPSILON, scratch)?;
+        let MapStatistics { moments, corrections } = &of_map;
+        let correction = Correction::new(gpu, &map.value, &map.grad, *slices, moments, corrections, 0)?;
+        Ok(Self { map, of_map, statistics, correction })
     }
 }
 
@@ -62,6 +65,8 @@ pub struct Inception {
     branch_pool: Unit,
     middle: [Middle; 2],
     statistics: ChannelStatistics,
+    correction: Correction,
+    pooled_correction: Correction,
 }
 
 impl Inception {
@@ -114,18 +119,22 @@ impl Inception {
         let gradient = if index + 1 == blocks { Gradient::Write } else { Gradient::Add };
         // The newest copy has no reader before this block's backward unless a later block read it.
         let pooled_input = UnitInput { sources: pooled.iter().map(|m| (m, gradient)).collect(), statistics: &statistics.pooled };
-        let of = |middle: &'_ Middle| (middle.map.clone(), middle.tensor.clone());
-        let unit = |part: &str, kernel, inputs, input: &UnitInput<'_>, y: &Map| {
-            Unit::new(context, parameters, &format!("{name}.{part}"), Self::shape(mel, kernel, inputs, width), input, y)
+        let unit = |part: &str, kernel, inputs, input: &UnitInput<'_>, output: UnitOutput<'_>| {
+            Unit::new(context, parameters, &format!("{name}.{part}"), Self::shape(mel, kernel, inputs, width), input, &output)
         };
-        let two = |kernel: usize, middle: &Middle, y: &Map| {
-            let (map, statistics) = of(middle);
-            let input = UnitInput { sources: vec![(&map, Gradient::Write)], statistics: &statistics };
+        // The block's channels follow those that it reads.
+        let parts = [0, 1, 2, 3].map(|part| output.part(part * width, width));
+        let part = |place: usize| UnitOutput { map: &parts[place], statistics: (&statistics.values, inputs + place * width) };
+        let two = |kernel: usize, middle: &Middle, place: usize| {
+            let Middle { map, of_map, .. } = middle;
+            let input = UnitInput { sources: vec![(map, Gradient::Write)], statistics: of_map };
             let name = branch(kernel);
-            let first = unit(&format!("{name}.0"), 1, inputs, &values(), &map)?;
-            Ok::<_, GpuError>([first, unit(&format!("{name}.1"), kernel, width, &input, y)?])
+            let first = unit(&format!("{name}.0"), 1, inputs, &values(), UnitOutput { map, statistics: (of_map, 0) })?;
+            Ok::<_, GpuError>([first, unit(&format!("{name}.1"), kernel, width, &input, part(place))?])
         };
-        let output_first: usize = inputs;
+        let correction = |map: &Map, of: &MapStatistics, first| {
+            Correction::new(gpu, &map.value, &map.grad, *slices, &of.moments, &of.corrections, first)
+        };
         Ok(Self {
             mel,
             pool: MaxPool::new(gpu, PoolShape::same([3, 3]), *slices, &own.map, &pooled_of(own), Gradient::Add)?,
@@ -133,18 +142,25 @@ impl Inception {
                 gpu,
                 &pooled_of(own).value,
                 *slices,
-                &statistics.pooled,
+                &statistics.pooled.moments,
                 own_first,
                 EPSILON,
                 scratch,
             )?,
-            branch1x1: unit("branch1x1", 1, inputs, &values(), &output.part(0, width))?,
-            branches: [
-                two(kernels[0], &middle[0], &output.part(width, width))?,
-                two(kernels[1], &middle[1], &output.part(2 * width, width))?,
-            ],
-            branch_pool: unit("branch_pool", 1, inputs, &pooled_input, &output.part(3 * width, width))?,
-            statistics: ChannelStatistics::new(gpu, &output.value, *slices, &statistics.values, output_first, EPSILON, scratch)?,
+            branch1x1: unit("branch1x1", 1, inputs, &values(), part(0))?,
+            branches: [two(kernels[0], &middle[0], 1)?, two(kernels[1], &middle[1], 2)?],
+            branch_pool: unit("branch_pool", 1, inputs, &pooled_input, part(3))?,
+            statistics: ChannelStatistics::new(
+                gpu,
+                &output.value,
+                *slices,
+                &statistics.values.moments,
+                inputs,
+                EPSILON,
+                scratch,
+            )?,
+            correction: correction(output, &statistics.values, inputs)?,
+            pooled_correction: correction(&pooled_of(own), &statistics.pooled, own_first)?,
             middle,
         })
     }
@@ -160,26 +176,36 @@ impl Inception {
         self.branch1x1.forward(pass, size, mode);
         for (branch, middle) in self.branches.iter().zip(&self.middle) {
             branch[0].forward(pass, size, mode);
-            if training {
+            if training && !branch[0].brings_statistics() {
                 middle.statistics.compute(pass, size.batch, rows);
             }
             branch[1].forward(pass, size, mode);
         }
         self.branch_pool.forward(pass, size, mode);
-        if training {
+        if training && !self.bring_statistics() {
             self.statistics.compute(pass, size.batch, rows);
         }
     }
 
-    /// Adds to the gradients of the sources read; that of the block's own source must be complete.
+    /// Whether all that fill the block's source bring its statistics.
+    fn bring_statistics(&self) -> bool {
+        let [one, two] = &self.branches;
+        [&self.branch1x1, &one[1], &two[1], &self.branch_pool].iter().all(|unit| unit.brings_statistics())
+    }
+
+    /// Adds to the gradients of the sources read; that of the block's own source must be complete but for its correction.
     pub fn backward(&self, pass: &mut Pass<'_>, size: Size) {
+        let rows = size.frames * self.mel;
+        self.correction.apply(pass, size.batch, rows);
         self.branch_pool.backward(pass, size);
-        for branch in self.branches.iter().rev() {
+        for (branch, middle) in self.branches.iter().zip(&self.middle).rev() {
             branch[1].backward(pass, size);
+            middle.correction.apply(pass, size.batch, rows);
             branch[0].backward(pass, size);
         }
         self.branch1x1.backward(pass, size);
         // No earlier block reads this copy: its gradient is complete.
+        self.pooled_correction.apply(pass, size.batch, rows);
         self.pool.backward(pass, size.batch, size.frames);
     }
 }

@@ -1,7 +1,8 @@
 //! Feature maps: images (batch, time, mel, channel), parts of their channels, and slices of their batch.
 
-use super::{Dropout, DropoutSeed, Parameters};
+use super::{ConvolutionShape, ConvolutionVariants, Dropout, DropoutSeed, Parameters};
 use crate::gpu::{Element, Gpu, GpuError, Tensor};
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// How a batch is cut so that every map fits one binding of the adapter: kernels run over the slices in turn, and sums
@@ -103,6 +104,11 @@ impl Channels {
         Self { first: self.first + first, count, ..self.clone() }
     }
 
+    /// Whether they come, begin and lie in fours.
+    pub fn in_fours(&self) -> bool {
+        [self.stride, self.first, self.count].iter().all(|n| n.is_multiple_of(4))
+    }
+
     /// The samples of one slice.
     pub fn slice(&self, samples: &Range<usize>) -> Tensor {
         self.tensor.rows(samples.start, samples.len())
@@ -138,7 +144,6 @@ impl Map {
 }
 
 /// What the layers of one image network share.
-#[derive(Clone)]
 pub struct ImageContext {
     /// The device.
     pub gpu: Gpu,
@@ -146,8 +151,57 @@ pub struct ImageContext {
     pub slices: Slices,
     /// Room for partial sums of reductions over the batch; each is used up before the next begins.
     pub scratch: Tensor,
-    /// Room for the gradient at the activation of one unit's input: (batch, time, mel, most channels of one source).
-    pub activation_grad: Tensor,
+    /// Floats of [`ImageContext::activation_grad`]: (batch, time, mel, most channels of one source).
+    pub activations: usize,
+    activation_grad: OnceCell<Tensor>,
+    forced: Option<ConvolutionVariants>,
+}
+
+impl ImageContext {
+    /// With nothing allocated but the scratch.
+    pub fn new(gpu: &Gpu, slices: Slices, scratch: Tensor, activations: usize) -> Self {
+        Self { gpu: gpu.clone(), slices, scratch, activations, activation_grad: OnceCell::new(), forced: None }
+    }
+
+    /// With kernels of these variants for every unit, to try them.
+    #[must_use]
+    pub fn with_variants(mut self, variants: ConvolutionVariants) -> Self {
+        self.forced = Some(variants);
+        self
+    }
+
+    /// Room for the gradient at the activation of one unit's input; allocated if anyone asks.
+    pub fn activation_grad(&self) -> Result<&Tensor, GpuError> {
+        if self.activation_grad.get().is_none() {
+            let tensor = self.gpu.tensor("activation gradient", Element::F32, &[self.activations])?;
+            return Ok(self.activation_grad.get_or_init(|| tensor));
+        }
+        Ok(self.activation_grad.get().expect("just seen"))
+    }
+
+    /// The kernels that a unit's convolution from `x` to `y` gets, whose weight has `first_input` inputs before `x`'s.
+    pub fn variants(&self, shape: ConvolutionShape, x: &Channels, y: &Channels, first_input: usize) -> ConvolutionVariants {
+        let in_fours = [x, y].iter().all(|c| c.in_fours()) && first_input.is_multiple_of(4);
+        let rows = y.tensor.elements() / y.stride;
+        self.forced.unwrap_or_else(|| ConvolutionVariants::choose(&self.gpu, shape, true, rows, in_fours))
+    }
+}
+
+/// What all batch norms that read a map share.
+#[derive(Debug, Clone)]
+pub struct MapStatistics {
+    /// Mean and inverse deviation per channel: (channels, 2).
+    pub moments: Tensor,
+    /// What the map's gradient is short of in the end, as [`Correction`](super::Correction) takes it: (channels, 2).
+    pub corrections: Tensor,
+}
+
+impl MapStatistics {
+    /// Allocates.
+    pub fn new(gpu: &Gpu, label: &str, channels: usize) -> Result<Self, GpuError> {
+        let pairs = |label: &str| gpu.tensor(label, Element::F32, &[channels, 2]);
+        Ok(Self { moments: pairs(label)?, corrections: pairs(&format!("{label}: corrections"))? })
+    }
 }
 
 /// What the layers of one recurrent network share.

@@ -4,7 +4,8 @@ use super::inception::{Source, SourceStatistics};
 use super::unit::{EPSILON, MOMENTUM};
 use super::{
     BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Channels, Convolution, ConvolutionShape,
-    ConvolutionTensors, Declarations, Gradient, ImageContext, Layer, Map, MaxPool, Mode, Normalise, Parameters, PoolShape, Size,
+    ConvolutionTensors, Correction, Declarations, Gradient, ImageContext, Layer, Map, MaxPool, Mode, Normalise, Parameters,
+    PoolShape, Size,
 };
 use crate::gpu::{Element, GpuError, Pass};
 
@@ -19,6 +20,7 @@ pub struct Stem {
     norm_backward: BatchNormBackward,
     pool_shape: PoolShape,
     output_statistics: ChannelStatistics,
+    output_correction: Correction,
 }
 
 impl Stem {
@@ -44,7 +46,7 @@ impl Stem {
     ) -> Result<Self, GpuError> {
         let ImageContext { gpu, slices, scratch, .. } = context;
         let [batch, frames, mel, _] = *x.tensor.shape() else { panic!("images have four axes") };
-        let y = &output.map;
+        let (y, of_y) = (&output.map, &source_statistics.values);
         let width = y.value.count;
         let convolved = Map::image(gpu, "stem convolution", [batch, frames, mel, width])?;
         let activated = Map::image(gpu, "stem activation", [batch, frames, mel, width])?;
@@ -78,7 +80,8 @@ impl Stem {
             normalise: Normalise::new(gpu, &norm, &convolved.value, &activated.value, true, *slices)?,
             pool: MaxPool::new(gpu, pool, *slices, &activated, y, Gradient::Write)?,
             norm_backward: BatchNormBackward::new(gpu, &norm, *slices, &gradients, scratch)?,
-            output_statistics: ChannelStatistics::new(gpu, &y.value, *slices, &source_statistics.values, 0, EPSILON, scratch)?,
+            output_statistics: ChannelStatistics::new(gpu, &y.value, *slices, &of_y.moments, 0, EPSILON, scratch)?,
+            output_correction: Correction::new(gpu, &y.value, &y.grad, *slices, &of_y.moments, &of_y.corrections, 0)?,
             norm,
             pool_shape: pool,
         })
@@ -102,6 +105,8 @@ impl Layer for Stem {
     }
 
     fn backward(&self, pass: &mut Pass<'_>, size: Size) {
+        let [frames, mel] = [(0, size.frames), (1, self.mel)].map(|(axis, length)| self.pool_shape.windows(axis, length));
+        self.output_correction.apply(pass, size.batch, frames * mel);
         self.pool.backward(pass, size.batch, size.frames);
         self.norm_backward.backward(pass, size.batch, size.frames * self.mel);
         self.convolution.backward_parameters(pass, size.batch, size.frames);

@@ -2,10 +2,10 @@
 
 use super::inception::Source;
 use super::{
-    AveragePool, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, Mode, Parameters, PoolShape, Size, Unit,
-    UnitInput,
+    AveragePool, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, MapStatistics, Mode, Parameters, PoolShape,
+    Size, Unit, UnitInput, UnitOutput,
 };
-use crate::gpu::{GpuError, Pass, Tensor};
+use crate::gpu::{GpuError, Pass};
 
 /// (batch, time, mel, all channels) to (batch, time / pool, mel / pool, width).
 pub struct Transition {
@@ -28,7 +28,7 @@ impl Transition {
         context: &ImageContext,
         parameters: &Parameters,
         sources: &[Source],
-        statistics: &Tensor,
+        statistics: &MapStatistics,
         pool: PoolShape,
         y: &Map,
     ) -> Result<Self, GpuError> {
@@ -37,8 +37,11 @@ impl Transition {
         let width = y.value.count;
         let convolved = Map::image(&context.gpu, "transition convolution", [batch, frames, mel, width])?;
         let input = UnitInput { sources: sources.iter().map(|s| (&s.map, Gradient::Write)).collect(), statistics };
+        // Nobody asks for them: averages are normalised, not these.
+        let unused = MapStatistics::new(&context.gpu, "transition statistics", width)?;
+        let output = UnitOutput { map: &convolved, statistics: (&unused, 0) };
         Ok(Self {
-            unit: Unit::new(context, parameters, "transition", Self::shape(mel, inputs, width), &input, &convolved)?,
+            unit: Unit::new(context, parameters, "transition", Self::shape(mel, inputs, width), &input, &output)?,
             pool: AveragePool::new(&context.gpu, pool.kernel, context.slices, &convolved, y)?,
         })
     }

@@ -11,8 +11,8 @@ use super::{Dimensions, ModelError};
 use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, Layer, LinearShape, Map, Mode, Parameters,
-    PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
+    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, Layer, LinearShape, Map, MapStatistics, Mode,
+    Parameters, PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
 };
 
 /// What the sizes of a network follow from.
@@ -58,15 +58,15 @@ impl Plan {
     fn scratch(&self, batch: usize, frames: usize, classes: usize, slices: Slices) -> usize {
         let Self { width, mels, kernels, .. } = *self;
         let [map_frames, map_mel] = self.map(frames);
-        let kernel = |side: usize, inputs: usize| {
-            ConvolutionShape { kernel: [side, side], inputs, outputs: width, mel: map_mel }.scratch(slices)
-        };
+        let shape = |side: usize, inputs: usize| ConvolutionShape { kernel: [side, side], inputs, outputs: width, mel: map_mel };
+        let kernel = |side: usize, inputs: usize| shape(side, inputs).scratch(slices);
         let statistics = |rows: usize, channels: usize| 2 * channels * (batch * rows / 512 + batch + 1);
         let sizes = [
             kernel(3, 1),
             kernel(kernels[0], width),
             kernel(kernels[1], width),
             kernel(1, 4 * width),
+            shape(1, 4 * width).tile_scratch(batch * map_frames * map_mel, slices),
             statistics(frames * mels, width),
             statistics(map_frames * map_mel, 4 * width),
             LinearShape { inputs: width, outputs: classes }.scratch(),
@@ -132,12 +132,8 @@ impl Bbnn {
         let plan = Plan::new(model, mels);
         let Plan { width, blocks: count, .. } = plan;
         let [map_frames, map_mel] = plan.map(frames);
-        let context = ImageContext {
-            gpu: gpu.clone(),
-            slices,
-            scratch: gpu.tensor("partial sums", Element::F32, &[plan.scratch(batch, frames, classes, slices)])?,
-            activation_grad: gpu.tensor("activation gradient", Element::F32, &[batch * map_frames * map_mel * 4 * width])?,
-        };
+        let scratch = gpu.tensor("partial sums", Element::F32, &[plan.scratch(batch, frames, classes, slices)])?;
+        let context = ImageContext::new(gpu, slices, scratch, batch * map_frames * map_mel * 4 * width);
         let sources = (0..=count)
             .map(|i| {
                 let shape = [batch, map_frames, map_mel, if i == 0 { width } else { 4 * width }];
@@ -146,8 +142,8 @@ impl Bbnn {
             })
             .collect::<Result<Vec<_>, GpuError>>()?;
         let statistics = SourceStatistics {
-            values: gpu.tensor("map statistics", Element::F32, &[plan.inputs(count), 2])?,
-            pooled: gpu.tensor("pooled statistics", Element::F32, &[plan.inputs(count - 1), 2])?,
+            values: MapStatistics::new(gpu, "map statistics", plan.inputs(count))?,
+            pooled: MapStatistics::new(gpu, "pooled statistics", plan.inputs(count - 1))?,
         };
         let x = Channels::whole(&x.view(0, &[batch, frames, mels, 1]));
         let [head_frames, head_mel] = plan.head(frames);

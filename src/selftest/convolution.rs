@@ -4,7 +4,8 @@ use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{
-    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariants, Declarations, Gradient, Parameters, Size, Slices,
+    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariants, Declarations, Fold, Gradient, Parameters, Size,
+    Slices,
 };
 use crate::reference;
 use crate::reference::noise::Noise;
@@ -142,7 +143,7 @@ pub fn check_variants(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> R
         slices,
         &ConvolutionTensors {
             x: &bench.channels("x", in_x, &in_x.spread(case.size, &x))?,
-            fold: case.fold.then_some((&scale, &shift)),
+            fold: case.fold.then_some(Fold { scale: &scale, shift: &shift, statistics: None }),
             dx: Some((&dx, case.gradient)),
             y: &y.value,
             dy: &y.grad,

@@ -21,6 +21,7 @@ pub mod pool;
 mod quick;
 pub mod recurrent;
 pub mod softmax_cross_entropy;
+pub mod unit;
 
 pub use comparison::Comparison;
 pub use quick::{Outcome, run};

@@ -3,7 +3,7 @@
 
 use melgrad::gpu::{Gpu, GpuError, GpuOptions};
 use melgrad::layers::{ConvolutionVariant, Gradient, Mode, PoolShape, Size};
-use melgrad::selftest::{Comparison, batch_norm, convolution, elementwise, global_average_pool, linear, pool};
+use melgrad::selftest::{Comparison, batch_norm, convolution, elementwise, global_average_pool, linear, pool, unit};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -177,6 +177,32 @@ fn convolutions_in_fours() -> Vec<convolution::Case> {
         // More pixels than a split has.
         Case { fold: true, ..plain([3, 3], [8, 36], [2, 9, 31]) },
     ]
+}
+
+#[test]
+fn units_agree_with_their_references() {
+    let plain = unit::Case {
+        size: size(2, 9),
+        mel: 31,
+        kernel: 1,
+        sources: [12, 20],
+        outputs: 8,
+        before: 4,
+        gradient: Gradient::Write,
+        per_slice: usize::MAX,
+    };
+    let square = unit::Case { kernel: 3, sources: [8, 0], ..plain };
+    let cases = [
+        plain,
+        unit::Case { gradient: Gradient::Add, ..plain },
+        square,
+        unit::Case { kernel: 5, outputs: 36, gradient: Gradient::Add, ..square },
+        unit::Case { size: size(3, 8), mel: 32, per_slice: 2, ..plain },
+    ];
+    for variant in ConvolutionVariant::available(devices()[0]) {
+        let [first, ..] = cases;
+        try_each([&cases, &[first]], |gpu, case| unit::check(gpu, variant.into(), case));
+    }
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! The gradient through batch norms with a ReLU that are folded into convolutions and read one map.
+//!
+//! ```text
+//! dx = [sum over the norms of gamma * inv_std * dz] - [correction of the channel, linear in x]
+//! ```
+//! What stands in the first brackets needs no sums over the batch: the convolution adds it to dx as soon as it has dz, or
+//! [`FoldedGradient`] does. The corrections of all norms add up to one ([`Correction`]), applied when all have been there.
+
+use super::batch_norm::{BATCH_NORM, BatchNorm, BatchNormGradients, elementwise, finish_tiles, lanes, reduce};
+use super::{Channels, Slices};
+use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Pass, Tensor};
+
+/// One batch norm's share.
+pub struct FoldedGradient {
+    channels: usize,
+    slices: Slices,
+    accumulate: Vec<Dispatch>,
+    finish: Dispatch,
+}
+
+impl FoldedGradient {
+    /// Prepares the kernels. `tensors.dx` is written or added to, `corrections` (pairs, where the statistics of `x` begin)
+    /// likewise.
+    pub fn new(
+        gpu: &Gpu,
+        norm: &BatchNorm,
+        slices: Slices,
+        tensors: &BatchNormGradients<'_>,
+        corrections: &Tensor,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
+        let BatchNormGradients { x, dy, dx, statistics, statistics_first, parameters_first, relu, gradient } = tensors;
+        let constants: Vec<(&str, Constant)> = vec![
+            ("CHANNELS", x.count.into()),
+            ("LANES", lanes(x.count).into()),
+            ("X_STRIDE", x.stride.into()),
+            ("X_FIRST", x.first.into()),
+            ("DY_STRIDE", dy.stride.into()),
+            ("DY_FIRST", dy.first.into()),
+            ("DX_STRIDE", dx.stride.into()),
+            ("DX_FIRST", dx.first.into()),
+            ("STATISTICS_FIRST", (*statistics_first).into()),
+            ("PARAMETERS_FIRST", (*parameters_first).into()),
+            ("RELU", (*relu).into()),
+            ("ADD_DX", gradient.adds().into()),
+        ];
+        let accumulate = |samples| {
+            let tensors = [
+                ("x", &x.slice(&samples)),
+                ("dy", &dy.slice(&samples)),
+                ("scale", &norm.scale),
+                ("shift", &norm.shift),
+                ("moments", *statistics),
+                ("dx", &dx.slice(&samples)),
+                ("partial_sums", scratch),
+            ];
+            BATCH_NORM.dispatch(gpu, "accumulate_gradients", &constants, &tensors)
+        };
+        let sums = [
+            ("chunk_sums", scratch),
+            ("scale", &norm.scale),
+            ("dgamma", &norm.gamma.grad),
+            ("dbeta", &norm.beta.grad),
+            ("corrections_out", corrections),
+        ];
+        Ok(Self {
+            channels: x.count,
+            slices,
+            accumulate: slices.ranges().map(accumulate).collect::<Result<_, _>>()?,
+            finish: BATCH_NORM.dispatch(gpu, "finish_corrections", &constants, &sums)?,
+        })
+    }
+
+    /// Fills dgamma and dbeta, and writes or adds dx and the corrections.
+    pub fn backward(&self, pass: &mut Pass<'_>, batch: usize, sample_rows: usize) {
+        reduce(pass, &self.accumulate, &self.finish, self.slices, self.channels, batch, sample_rows);
+    }
+
+    /// The same where a convolution has seen to dx and left the sums of `tiles` tiles in the scratch.
+    pub fn finish(&self, pass: &mut Pass<'_>, tiles: usize, rows: usize) {
+        finish_tiles(pass, &self.finish, self.channels, tiles, rows);
+    }
+}
+
+/// What completes the gradient of a map.
+pub struct Correction {
+    channels: usize,
+    slices: Slices,
+    apply: Vec<Dispatch>,
+}
+
+impl Correction {
+    /// Prepares the kernel over `x` and `dx`; `statistics` and `corrections` are pairs, of which `x`'s begin at `first`.
+    pub fn new(
+        gpu: &Gpu,
+        x: &Channels,
+        dx: &Channels,
+        slices: Slices,
+        statistics: &Tensor,
+        corrections: &Tensor,
+        first: usize,
+    ) -> Result<Self, GpuError> {
+        let constants: Vec<(&str, Constant)> = vec![
+            ("CHANNELS", x.count.into()),
+            ("LANES", lanes(x.count).into()),
+            ("X_STRIDE", x.stride.into()),
+            ("X_FIRST", x.first.into()),
+            ("DX_STRIDE", dx.stride.into()),
+            ("DX_FIRST", dx.first.into()),
+            ("STATISTICS_FIRST", first.into()),
+        ];
+        let apply = |samples| {
+            let (x, dx) = (x.slice(&samples), dx.slice(&samples));
+            let tensors = [("x", &x), ("moments", statistics), ("corrections", corrections), ("dx", &dx)];
+            BATCH_NORM.dispatch(gpu, "correct", &constants, &tensors)
+        };
+        Ok(Self { channels: x.count, slices, apply: slices.ranges().map(apply).collect::<Result<_, _>>()? })
+    }
+
+    /// Completes dx of `batch` samples of `sample_rows` rows each.
+    pub fn apply(&self, pass: &mut Pass<'_>, batch: usize, sample_rows: usize) {
+        elementwise(pass, &self.apply, self.slices, self.channels, batch, sample_rows);
+    }
+}
