@@ -30,6 +30,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "lstm",
     "lstm_subgroup",
     "max_pool",
+    "max_pool_vectors",
     "reduce",
     "relu",
     "rnn",

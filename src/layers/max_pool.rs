@@ -1,9 +1,12 @@
-//! Launcher of `max_pool.wgsl`.
+//! Launcher of `max_pool.wgsl` and, where channels come in fours, `max_pool_vectors.wgsl`.
 
 use super::{Gradient, Map, Slices};
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader};
 
 const MAX_POOL: Shader = Shader("max_pool");
+const MAX_POOL_VECTORS: Shader = Shader("max_pool_vectors");
+/// Taps that have a number of eight bits.
+const MOST_TAPS: usize = 255;
 
 /// A pooling window along time and mel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct MaxPool {
     slices: Slices,
     mel: usize,
     channels: usize,
+    /// Channels of an invocation.
+    each: usize,
     forward: Vec<Dispatch>,
     backward: Vec<Dispatch>,
 }
@@ -48,7 +53,10 @@ impl MaxPool {
     /// Prepares the kernels from `x` (batch, time, mel, channel) to `y`, all channels of both.
     pub fn new(gpu: &Gpu, shape: PoolShape, slices: Slices, x: &Map, y: &Map, gradient: Gradient) -> Result<Self, GpuError> {
         let (mel, channels) = (x.value.tensor.shape()[2], x.value.stride);
-        let taps = gpu.tensor("pool taps", Element::U32, y.value.tensor.shape())?;
+        let vectors = channels.is_multiple_of(4) && shape.kernel[0] * shape.kernel[1] <= MOST_TAPS;
+        let (shader, each) = if vectors { (MAX_POOL_VECTORS, 4) } else { (MAX_POOL, 1) };
+        let &[batch, frames, bands, _] = y.value.tensor.shape() else { panic!("images have four axes") };
+        let taps = gpu.tensor("pool taps", Element::U32, &[batch, frames, bands, channels / each])?;
         let constants: Vec<(&str, Constant)> = vec![
             ("KERNEL_TIME", shape.kernel[0].into()),
             ("KERNEL_MEL", shape.kernel[1].into()),
@@ -65,11 +73,11 @@ impl MaxPool {
         for samples in slices.ranges() {
             let taps = taps.rows(samples.start, samples.len());
             let outputs = [("x", &x.value.slice(&samples)), ("y", &y.value.slice(&samples)), ("taps_out", &taps)];
-            forward.push(MAX_POOL.dispatch(gpu, "forward", &constants, &outputs)?);
+            forward.push(shader.dispatch(gpu, "forward", &constants, &outputs)?);
             let gradients = [("taps", &taps), ("dy", &y.grad.slice(&samples)), ("dx", &x.grad.slice(&samples))];
-            backward.push(MAX_POOL.dispatch(gpu, "backward_input", &constants, &gradients)?);
+            backward.push(shader.dispatch(gpu, "backward_input", &constants, &gradients)?);
         }
-        Ok(Self { shape, slices, mel, channels, forward, backward })
+        Ok(Self { shape, slices, mel, channels, each, forward, backward })
     }
 
     /// y from images of `frames` frames.
@@ -78,7 +86,7 @@ impl MaxPool {
         for (slice, samples) in self.slices.active(batch) {
             let elements = samples * out_frames * self.shape.windows(1, self.mel) * self.channels;
             let immediates = [samples as u32, frames as u32, out_frames as u32];
-            pass.run(&self.forward[slice], Grid::threads(elements, 64), &immediates, elements * self.taps());
+            pass.run(&self.forward[slice], Grid::threads(elements / self.each, 64), &immediates, elements * self.taps());
         }
     }
 
@@ -88,7 +96,7 @@ impl MaxPool {
         for (slice, samples) in self.slices.active(batch) {
             let elements = samples * frames * self.mel * self.channels;
             let immediates = [samples as u32, frames as u32, out_frames as u32];
-            pass.run(&self.backward[slice], Grid::threads(elements, 64), &immediates, elements * self.taps());
+            pass.run(&self.backward[slice], Grid::threads(elements / self.each, 64), &immediates, elements * self.taps());
         }
     }
 
