@@ -12,6 +12,7 @@ use crate::layers::{Mode, Size};
 use crate::models::{BuildError, Network};
 use crate::optim::{Optimizer, OptimizerSettings};
 use crate::reference::noise::Noise;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Rounds of which the best counts.
@@ -44,6 +45,8 @@ pub struct Measurement {
     pub adapter: String,
     /// Seconds from the start of building the network to the end of the first step.
     pub first_step_seconds: f64,
+    /// Kernels that were chosen by measuring: what for, and which.
+    pub kernels: BTreeMap<String, String>,
 }
 
 /// A network on synthetic data, ready to step.
@@ -138,5 +141,6 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
         peak_bytes: gpu.allocated_bytes() - allocated,
         adapter: crate::train::adapter_words(gpu),
         first_step_seconds,
+        kernels: gpu.choices(),
     })
 }

@@ -107,7 +107,7 @@ impl Contest for Trial<'_> {
     }
 }
 
-fn close(expected: &[f32], actual: &[f32]) -> bool {
+pub(super) fn close(expected: &[f32], actual: &[f32]) -> bool {
     let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     // A NaN is close to nothing.
     expected.iter().zip(actual).all(|(a, b)| (a - b).abs() <= TOLERANCE * largest)

@@ -1,7 +1,7 @@
 //! Launcher of `rnn.wgsl`, `lstm.wgsl`, `gru.wgsl` and their variants: a recurrence alone, given its projected input.
 
-use super::Size;
-use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
+use super::{Direction, RecurrenceVariant, Size};
+use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
 
 /// Hardware gets one dispatch per step, spread over all units, from this width on: a workgroup alone would read the whole
 /// weight in every step. Not measured.
@@ -34,61 +34,6 @@ impl Cell {
     }
 }
 
-/// Which shader of a family runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecurrenceVariant {
-    /// Invocations of a subgroup, where the shader is written for it.
-    lanes: Option<usize>,
-}
-
-impl RecurrenceVariant {
-    /// Those that run on the adapter, the one that it gets first: software adapters gain from subgroup broadcasts,
-    /// hardware from workgroup memory.
-    pub fn available(gpu: &Gpu) -> Vec<Self> {
-        let [least, most] = gpu.summary().subgroup_sizes.map(|lanes| lanes as usize);
-        let plain = Self { lanes: None };
-        if !gpu.summary().subgroups || least != most || least < 8 {
-            return vec![plain];
-        }
-        let subgroup = Self { lanes: Some(least) };
-        if gpu.summary().is_software() { vec![subgroup, plain] } else { vec![plain, subgroup] }
-    }
-
-    /// The one that the adapter gets; with runtime checks always the plain one, which compiles faster with them.
-    pub fn choose(gpu: &Gpu) -> Self {
-        if gpu.runtime_checks() { Self { lanes: None } } else { Self::available(gpu)[0] }
-    }
-
-    /// Whether it is written for subgroups.
-    pub fn is_subgroup(self) -> bool {
-        self.lanes.is_some()
-    }
-
-    /// The name of its shader.
-    pub fn name(self, cell: Cell) -> &'static str {
-        self.shader(cell).0
-    }
-
-    fn shader(self, cell: Cell) -> Shader {
-        Shader(match (cell, self.is_subgroup()) {
-            (Cell::RnnTanh | Cell::RnnRelu, false) => "rnn",
-            (Cell::RnnTanh | Cell::RnnRelu, true) => "rnn_subgroup",
-            (Cell::Lstm, false) => "lstm",
-            (Cell::Lstm, true) => "lstm_subgroup",
-            (Cell::Gru, false) => "gru",
-            (Cell::Gru, true) => "gru_subgroup",
-        })
-    }
-
-    /// Rows of the batch that a workgroup owns: few enough that several cores have work.
-    fn rows(self, batch: usize) -> usize {
-        match self.lanes {
-            Some(_) => batch.div_ceil(2).next_multiple_of(4).min(16),
-            None => batch.div_ceil(32).min(4),
-        }
-    }
-}
-
 /// What a recurrence reads and writes, time outermost, the batch's rows one after the other in each step.
 pub struct RecurrenceTensors<'a> {
     /// The projected input (time, batch, gates * hidden), `W_ih x + b_ih`.
@@ -111,35 +56,38 @@ pub struct RecurrenceTensors<'a> {
 pub struct Recurrence {
     cell: Cell,
     hidden: usize,
-    rows: usize,
-    /// Units of a tile, forward and backward.
-    tiles: [usize; 2],
-    /// Turns that an invocation's loops take in one step, and the most that they may take in a dispatch.
-    turns: [usize; 2],
+    /// The most turns that an invocation's loops may take in a dispatch, and the most steps.
     most_turns: usize,
     most_steps: usize,
-    forward: Dispatch,
-    backward: Dispatch,
-    /// Kernels that lay the weight out anew, with the elements that each writes: before forward and before backward.
-    pack: [Option<(Dispatch, usize)>; 2],
+    forward: Way,
+    backward: Way,
+}
+
+/// One direction.
+struct Way {
+    kernel: Dispatch,
+    /// Lays the weight out anew, and the elements that it writes.
+    pack: Option<(Dispatch, usize)>,
+    /// Rows of the batch of a workgroup, and units that it owns at a time.
+    rows: usize,
+    tile: usize,
+    /// Turns that an invocation's loops take in one step.
+    turns: usize,
 }
 
 impl Recurrence {
-    /// Prepares the kernels of one variant.
-    pub fn new(gpu: &Gpu, variant: RecurrenceVariant, cell: Cell, tensors: &RecurrenceTensors<'_>) -> Result<Self, GpuError> {
+    /// Prepares the kernels of a variant for each direction, forward first.
+    pub fn new(
+        gpu: &Gpu,
+        variants: [RecurrenceVariant; 2],
+        cell: Cell,
+        tensors: &RecurrenceTensors<'_>,
+    ) -> Result<Self, GpuError> {
         let RecurrenceTensors { a, h, dh, da, dhidden, weight, bias } = tensors;
         let &[frames, batch, hidden] = h.shape() else { panic!("states are (time, batch, hidden), not {:?}", h.shape()) };
         let gates = cell.gates();
         assert_eq!(weight.elements(), hidden * gates * hidden, "the recurrent weight is (hidden, gates * hidden)");
-        let (shader, rows) = (variant.shader(cell), variant.rows(batch));
         let float = |label: &str, shape: &[usize]| gpu.tensor(label, Element::F32, shape);
-        let mut constants: Vec<(&str, Constant)> = vec![("HIDDEN", hidden.into()), ("ROWS", rows.into())];
-        if gates == 1 {
-            constants.push(("RELU", (cell == Cell::RnnRelu).into()));
-        }
-        let width = hidden.next_multiple_of(32).min(256);
-        constants.push(variant.lanes.map_or(("WIDTH", width.into()), |lanes| ("LANES", lanes.into())));
-
         let mut saved: Vec<(&str, Tensor)> = Vec::new();
         if gates > 1 {
             saved.push(("gates", float("gates", &[frames, batch, hidden, 4])?));
@@ -158,66 +106,25 @@ impl Recurrence {
         let carried = float("carried", &[batch, hidden])?;
         backward.extend((gates > 1).then_some(("carried", &carried)));
 
-        let dispatch = |entry: &str, constants: &[(&str, Constant)], tensors: &[(&str, &Tensor)]| {
-            shader.dispatch(gpu, entry, constants, tensors)
+        let way = |direction, entry, variant: RecurrenceVariant, tensors: &[(&str, &Tensor)]| {
+            let packed = Packed::new(gpu, variant, direction, cell, hidden, weight)?;
+            let tensors = [tensors, &[(packed.name, &packed.weight)]].concat();
+            Ok::<_, GpuError>(Way {
+                kernel: variant.shader(cell).dispatch(gpu, entry, &variant.constants(cell, hidden, batch), &tensors)?,
+                pack: packed.kernel,
+                rows: variant.rows(batch),
+                tile: variant.tile(cell, hidden, direction),
+                turns: variant.turns(cell, hidden, batch, direction),
+            })
         };
-        let mut pack = [None, None];
-        let (state_weight, gradient_weight);
-        let tiles;
-        match variant.lanes {
-            None => {
-                tiles = [width; 2];
-                state_weight = ("weight", (*weight).clone());
-                gradient_weight = ("transposed", float("transposed weight", &[gates * hidden, hidden])?);
-                let tensors = [("weight", *weight), (gradient_weight.0, &gradient_weight.1)];
-                pack[1] = Some((dispatch("transpose", &constants, &tensors)?, gates * hidden * hidden));
-            }
-            Some(lanes) => {
-                let pitch = hidden.div_ceil(4 * lanes) * lanes;
-                let units = |transposed: bool, label: &str| {
-                    let packed = float(label, &[gates * hidden, pitch, 4])?;
-                    let mut constants = constants.clone();
-                    constants.extend((gates == 1).then_some(("TRANSPOSED", transposed.into())));
-                    let kernel = dispatch("pack_units", &constants, &[("weight", *weight), ("unit_weight", &packed)])?;
-                    Ok::<_, GpuError>((packed, Some((kernel, gates * hidden * pitch))))
-                };
-                let (packed, kernel) = units(true, "weight for backward")?;
-                gradient_weight = ("unit_weight", packed);
-                pack[1] = kernel;
-                if gates == 1 {
-                    tiles = [4 * lanes; 2];
-                    let (packed, kernel) = units(false, "weight for forward")?;
-                    state_weight = ("unit_weight", packed);
-                    pack[0] = kernel;
-                } else {
-                    tiles = [lanes, 4 * lanes];
-                    state_weight = ("gate_weight", float("weight for forward", &[hidden, hidden, 4])?);
-                    let tensors = [("weight", *weight), (state_weight.0, &state_weight.1)];
-                    pack[0] = Some((dispatch("pack_gates", &constants, &tensors)?, hidden * hidden));
-                }
-            }
-        }
-        forward.push((state_weight.0, &state_weight.1));
-        backward.push((gradient_weight.0, &gradient_weight.1));
-
         let software = gpu.summary().is_software();
-        let turns = [1, gates].map(|inner| match variant.lanes {
-            None => inner * hidden * (rows + 2) + 3 * rows + 3,
-            Some(_) => 2 * inner * (hidden.div_ceil(8) + 1) + 3,
-        });
-        // Of the element-wise part.
-        let finish = |tile: usize| variant.lanes.map_or(0, |lanes| tile / lanes * rows);
         Ok(Self {
             cell,
             hidden,
-            rows,
-            tiles,
-            turns: std::array::from_fn(|i| (turns[i] + finish(tiles[i])) * hidden.div_ceil(tiles[i]) + 2),
             most_turns: if software { SOFTWARE_TURNS } else { usize::MAX },
             most_steps: if software || hidden < SPREAD_HIDDEN { usize::MAX } else { 1 },
-            forward: dispatch("forward", &constants, &forward)?,
-            backward: dispatch("backward", &constants, &backward)?,
-            pack,
+            forward: way(Direction::Forward, "forward", variants[0], &forward)?,
+            backward: way(Direction::Backward, "backward", variants[1], &backward)?,
         })
     }
 
@@ -229,30 +136,83 @@ impl Recurrence {
 
     /// h from a.
     pub fn forward(&self, pass: &mut Pass<'_>, size: Size) {
-        self.run(pass, size, 0, &self.forward);
+        self.run(pass, size, &self.forward);
     }
 
     /// da and dhidden from dh and what the last forward left.
     pub fn backward(&self, pass: &mut Pass<'_>, size: Size) {
-        self.run(pass, size, 1, &self.backward);
+        self.run(pass, size, &self.backward);
     }
 
     /// All steps, in as many dispatches as their length demands: state passes through storage, so that cuts change nothing.
-    fn run(&self, pass: &mut Pass<'_>, size: Size, direction: usize, dispatch: &Dispatch) {
-        if let Some((pack, elements)) = &self.pack[direction] {
+    fn run(&self, pass: &mut Pass<'_>, size: Size, way: &Way) {
+        if let Some((pack, elements)) = &way.pack {
             pass.run(pack, Grid::threads(*elements, 64), &[], *elements);
         }
         let work = 2 * size.batch * self.cell.gates() * self.hidden * (self.hidden + 16);
         let by_time = (pass.work_per_submission() / work as f64) as usize;
-        let by_turns = self.most_turns / self.turns[direction];
+        let by_turns = self.most_turns / way.turns;
         let longest = by_time.min(by_turns).min(self.most_steps).max(1);
         // Within one step tiles are independent.
-        let tiles = if longest == 1 { self.hidden.div_ceil(self.tiles[direction]) } else { 1 };
-        let grid = Grid::plane(size.batch.div_ceil(self.rows), tiles);
+        let tiles = if longest == 1 { self.hidden.div_ceil(way.tile) } else { 1 };
+        let grid = Grid::plane(size.batch.div_ceil(way.rows), tiles);
         for done in (0..size.frames).step_by(longest) {
             let steps = longest.min(size.frames - done);
             let immediates = [size.batch, size.frames, done, steps].map(|number| number as u32);
-            pass.run(dispatch, grid, &immediates, work * steps);
+            pass.run(&way.kernel, grid, &immediates, work * steps);
         }
+    }
+}
+
+/// The weight as a kernel reads it.
+struct Packed {
+    /// What the kernel calls it.
+    name: &'static str,
+    weight: Tensor,
+    /// Absent where that is the weight itself.
+    kernel: Option<(Dispatch, usize)>,
+}
+
+impl Packed {
+    fn new(
+        gpu: &Gpu,
+        variant: RecurrenceVariant,
+        direction: Direction,
+        cell: Cell,
+        hidden: usize,
+        weight: &Tensor,
+    ) -> Result<Self, GpuError> {
+        let gates = cell.gates();
+        let into = |variant: RecurrenceVariant, entry: &str, constants: &[_], name: &str, label: &str, shape: &[usize]| {
+            let packed = gpu.tensor(label, Element::F32, shape)?;
+            let kernel = variant.shader(cell).dispatch(gpu, entry, constants, &[("weight", weight), (name, &packed)])?;
+            Ok::<_, GpuError>((packed, kernel))
+        };
+        let (name, (packed, kernel), elements) = match (variant, direction) {
+            (RecurrenceVariant::Plain | RecurrenceVariant::Register(_), Direction::Forward) => {
+                return Ok(Self { name: "weight", weight: weight.clone(), kernel: None });
+            }
+            (RecurrenceVariant::Plain | RecurrenceVariant::Register(_), Direction::Backward) => {
+                let shape = [gates * hidden, hidden];
+                let constants = [("HIDDEN", hidden.into())];
+                let packed = into(RecurrenceVariant::Plain, "transpose", &constants, "transposed", "transposed weight", &shape)?;
+                (if variant.is_register() { "weight" } else { "transposed" }, packed, gates * hidden * hidden)
+            }
+            (RecurrenceVariant::Subgroup { lanes }, Direction::Forward) if gates > 1 => {
+                let shape = [hidden, hidden, 4];
+                let constants = [("HIDDEN", hidden.into()), ("LANES", lanes.into())];
+                let packed = into(variant, "pack_gates", &constants, "gate_weight", "weight for forward", &shape)?;
+                ("gate_weight", packed, hidden * hidden)
+            }
+            (RecurrenceVariant::Subgroup { lanes }, _) => {
+                let pitch = hidden.div_ceil(4 * lanes) * lanes;
+                let mut constants = vec![("HIDDEN", hidden.into()), ("LANES", lanes.into())];
+                constants.extend((gates == 1).then_some(("TRANSPOSED", (direction == Direction::Backward).into())));
+                let packed =
+                    into(variant, "pack_units", &constants, "unit_weight", "packed weight", &[gates * hidden, pitch, 4])?;
+                ("unit_weight", packed, gates * hidden * pitch)
+            }
+        };
+        Ok(Self { name, weight: packed, kernel: Some((kernel, elements)) })
     }
 }

@@ -77,13 +77,15 @@ impl RecurrentLayer {
         y: &Map,
         scratch: &Tensor,
     ) -> Result<Self, GpuError> {
-        Self::with_variant(gpu, RecurrenceVariant::choose(gpu), parameters, shape, level, x, dx, y, scratch)
+        let &[frames, batch, hidden] = y.value.tensor.shape() else { panic!("a sequence is (time, batch, hidden)") };
+        let variants = RecurrenceVariant::choose(gpu, shape.cell, Size { batch, frames }, hidden);
+        Self::with_variants(gpu, variants, parameters, shape, level, x, dx, y, scratch)
     }
 
-    /// As [`RecurrentLayer::new`], with the recurrence of one variant.
-    pub fn with_variant(
+    /// As [`RecurrentLayer::new`], with a variant of the recurrence forward and one backward.
+    pub fn with_variants(
         gpu: &Gpu,
-        variant: RecurrenceVariant,
+        variants: [RecurrenceVariant; 2],
         parameters: &Parameters,
         shape: RecurrentShape,
         level: usize,
@@ -125,7 +127,7 @@ impl RecurrentLayer {
         };
         Ok(Self {
             projection: Linear::with_parameters(gpu, shape.projection(), x, dx, &projected, &weight_ih, &bias_ih, scratch)?,
-            recurrence: Recurrence::new(gpu, variant, shape.cell, &tensors)?,
+            recurrence: Recurrence::new(gpu, variants, shape.cell, &tensors)?,
             recurrent: Convolution::new(gpu, shape.recurrent().convolution(), Slices::one(frames * batch), &product)?,
             bias_ih,
             same_bias: if shape.cell == Cell::Gru { None } else { Some(Reduce::new(gpu, columns, 0, scratch, &bias_hh.grad)?) },

@@ -34,6 +34,9 @@ type Check = fn(&Gpu) -> Result<Vec<Comparison>, GpuError>;
 const SIZE: Size = Size { batch: 2, frames: 7 };
 const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
+const RECURRENT: Size = Size { batch: 5, frames: 70 };
+const RECURRENT_HIDDEN: usize = 33;
+
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
 const FAMILIES: [(&str, Check); 19] = [
@@ -101,13 +104,14 @@ fn updates(gpu: &Gpu, rule: Rule) -> Result<Vec<Comparison>, GpuError> {
 }
 
 fn check_recurrent(gpu: &Gpu, cell: Cell) -> Result<Vec<Comparison>, GpuError> {
-    let (capacity, case) = (Size { batch: 5, frames: 70 }, recurrent::Case::new(cell, [64, 3, 33]));
-    recurrent::check(gpu, RecurrenceVariant::choose(gpu), recurrent::Case { capacity, inputs: 33, ..case })
+    let case = recurrent::Case::new(cell, [64, 3, RECURRENT_HIDDEN]);
+    let variants = RecurrenceVariant::choose(gpu, cell, RECURRENT, RECURRENT_HIDDEN);
+    recurrent::check(gpu, variants, recurrent::Case { capacity: RECURRENT, inputs: 33, ..case })
 }
 
 /// The shader of a family that the adapter gets.
 fn shader(gpu: &Gpu, kernel: &'static str) -> &'static str {
-    let recurrence = |cell| RecurrenceVariant::choose(gpu).name(cell);
+    let recurrence = |cell| RecurrenceVariant::choose(gpu, cell, RECURRENT, RECURRENT_HIDDEN)[0].name(cell);
     match kernel {
         "rnn" => recurrence(Cell::RnnTanh),
         "lstm" => recurrence(Cell::Lstm),

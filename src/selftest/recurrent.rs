@@ -97,7 +97,7 @@ pub const OUTPUTS: [&str; 6] = ["y", "dx", "dweight_ih", "dweight_hh", "dbias_ih
 /// Forward and backward on the device, whole tensors in the order of [`OUTPUTS`], NaN where nothing belongs.
 ///
 /// Everything that the layer keeps to itself is first filled with NaN by a batch of that, as large as the layer takes.
-pub fn run(gpu: &Gpu, variant: RecurrenceVariant, case: Case) -> Result<[Vec<f32>; 6], GpuError> {
+pub fn run(gpu: &Gpu, variants: [RecurrenceVariant; 2], case: Case) -> Result<[Vec<f32>; 6], GpuError> {
     let Case { cell, size, capacity, inputs, hidden, steps, .. } = case;
     let (bench, given) = (Bench::new(gpu), Given::new(case));
     let shape = RecurrentShape { cell, inputs, hidden };
@@ -112,7 +112,8 @@ pub fn run(gpu: &Gpu, variant: RecurrenceVariant, case: Case) -> Result<[Vec<f32
     let y = Map { value: Channels::whole(&sequence("y", hidden)?), grad: Channels::whole(&sequence("dy", hidden)?) };
     let scratch = bench.poisoned("scratch", &[shape.scratch()])?;
     let (x_channels, dx_channels) = (Channels::whole(&x), Channels::whole(&dx));
-    let layer = RecurrentLayer::with_variant(gpu, variant, &parameters, shape, 0, &x_channels, Some(&dx_channels), &y, &scratch)?;
+    let layer =
+        RecurrentLayer::with_variants(gpu, variants, &parameters, shape, 0, &x_channels, Some(&dx_channels), &y, &scratch)?;
     let layer = layer.at_most(steps);
     let record = |size| {
         bench.run(|pass| {
@@ -135,8 +136,8 @@ pub fn run(gpu: &Gpu, variant: RecurrenceVariant, case: Case) -> Result<[Vec<f32
 
 /// Forward and every gradient. Backward with a ReLU is judged from the states that the kernel itself left: which of them
 /// are 0 is a matter of rounding where a sum nearly vanishes.
-pub fn check(gpu: &Gpu, variant: RecurrenceVariant, case: Case) -> Result<Vec<Comparison>, GpuError> {
-    let actual = run(gpu, variant, case)?;
+pub fn check(gpu: &Gpu, variants: [RecurrenceVariant; 2], case: Case) -> Result<Vec<Comparison>, GpuError> {
+    let actual = run(gpu, variants, case)?;
     let Case { cell, size: Size { batch, frames }, capacity, inputs, hidden, .. } = case;
     let given = Given::new(case);
     let rows = batch * frames;
@@ -154,7 +155,7 @@ pub fn check(gpu: &Gpu, variant: RecurrenceVariant, case: Case) -> Result<Vec<Co
         linear::backward_bias(product, &da),
         dbias,
     ];
-    let mut result = Comparisons::new(variant.name(cell), &case);
+    let mut result = Comparisons::new(variants[0].name(cell), &case);
     for (i, ((name, mut expected), actual)) in OUTPUTS.into_iter().zip(expected).zip(actual).enumerate() {
         if i < 2 {
             let channels = [hidden, inputs][i];

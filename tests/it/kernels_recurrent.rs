@@ -30,7 +30,8 @@ fn cases(cell: Cell) -> Vec<Case> {
 }
 
 fn try_variants(cell: Cell) {
-    for variant in RecurrenceVariant::available(devices()[0]) {
+    // A width that only the variants that take every shape take.
+    for [variant, _] in RecurrenceVariant::pairs(devices()[0], cell, 1) {
         let mut unchecked = cases(cell);
         let mut checked: Vec<_> = unchecked[..9].to_vec();
         if variant.is_subgroup() {
@@ -38,7 +39,28 @@ fn try_variants(cell: Cell) {
             // Drivers take seconds to compile these with runtime checks.
             checked.truncate(2);
         }
-        try_each([&unchecked, &checked], |gpu, case| recurrent::check(gpu, variant, case));
+        try_each([&unchecked, &checked], |gpu, case| recurrent::check(gpu, [variant; 2], case));
+    }
+    try_registers(cell);
+}
+
+/// The variants that take some widths only: a narrow one, one that no layout divides, and the one that they are made for, by
+/// all layouts.
+fn try_registers(cell: Cell) {
+    let plain = |shape| Case::new(cell, shape);
+    let narrow =
+        [Case { capacity: size(5, 9), ..plain([7, 3, 20]) }, Case { steps: 1, ..plain([7, 3, 20]) }, plain([647, 1, 20])];
+    let odd = [Case { steps: 20, magnitude: 100.0, ..plain([64, 3, 100]) }, plain([1, 13, 100])];
+    let wide =
+        [Case { steps: 3, ..plain([7, 2, 128]) }, Case { capacity: size(96, 4), ..plain([2, 40, 128]) }, plain([1, 256, 128])];
+    // Drivers take a second to compile one.
+    let layouts = if cell == Cell::RnnRelu { 1 } else { usize::MAX };
+    for (cases, checked, layouts) in [(&narrow[..], 1, 1), (&odd[..], 0, 1), (&wide[..], 0, layouts)] {
+        let pairs = RecurrenceVariant::pairs(devices()[0], cell, cases[0].hidden);
+        for variants in pairs.into_iter().filter(|pair| pair[1].is_register()).take(layouts) {
+            println!("forward {}; backward {}:", variants[0], variants[1]);
+            try_each([cases, &cases[..checked]], |gpu, case| recurrent::check(gpu, variants, case));
+        }
     }
 }
 
@@ -66,15 +88,20 @@ fn the_gru_recurrence_agrees_with_its_reference() {
 fn cutting_the_steps_changes_no_bit() {
     let gpu = devices()[0];
     for cell in [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru] {
-        for variant in RecurrenceVariant::available(gpu) {
+        let wide = RecurrenceVariant::pairs(gpu, cell, 128).into_iter().find(|pair| pair[1].is_register());
+        let all = RecurrenceVariant::pairs(gpu, cell, 40).into_iter().map(|pair| (40, pair));
+        for (hidden, variants) in all.chain(wide.map(|pair| (128, pair))) {
             let bits = |steps| {
-                let case = Case { steps, capacity: size(5, 20), ..Case::new(cell, [19, 5, 40]) };
-                recurrent::run(gpu, variant, case).unwrap().map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+                let case = Case { steps, capacity: size(5, 20), ..Case::new(cell, [19, 5, hidden]) };
+                recurrent::run(gpu, variants, case)
+                    .unwrap()
+                    .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
             };
             let whole = bits(usize::MAX);
             for steps in [1, 7, 18] {
                 for (name, (cut, whole)) in OUTPUTS.iter().zip(bits(steps).iter().zip(&whole)) {
-                    assert_eq!(cut, whole, "{name} of {cell:?} by {}, {steps} steps a dispatch", variant.name(cell));
+                    let [forward, backward] = variants;
+                    assert_eq!(cut, whole, "{name} of {cell:?}, {hidden} units, {steps} steps a dispatch: {forward}; {backward}");
                 }
             }
         }

@@ -1,0 +1,159 @@
+//! The shaders of the recurrent families, and which of them an adapter gets.
+
+use super::recurrence_contest::decide;
+use super::recurrence_register::RegisterLayout;
+use super::{Cell, Size};
+use crate::gpu::{Constant, Gpu, Shader};
+
+/// The way through time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the first step to the last.
+    Forward,
+    /// From the last step to the first.
+    Backward,
+}
+
+impl Direction {
+    /// In the order of all pairs.
+    pub const BOTH: [Self; 2] = [Self::Forward, Self::Backward];
+}
+
+/// Which shader of a family runs in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecurrenceVariant {
+    /// `rnn.wgsl` and so on: takes every shape, on every adapter.
+    Plain,
+    /// `rnn_subgroup.wgsl` and so on.
+    Subgroup {
+        /// Invocations of a subgroup.
+        lanes: usize,
+    },
+    /// `rnn_register.wgsl` and so on; the layout is for one cell, width and direction.
+    Register(RegisterLayout),
+}
+
+impl RecurrenceVariant {
+    /// Those that run on the adapter and take `hidden` units of `cell`, the default first: software adapters gain from
+    /// subgroup broadcasts, hardware from workgroup memory.
+    pub fn available(gpu: &Gpu, cell: Cell, hidden: usize, direction: Direction) -> Vec<Self> {
+        let [least, most] = gpu.summary().subgroup_sizes.map(|lanes| lanes as usize);
+        let subgroups = gpu.summary().subgroups && least == most && least >= 8;
+        let mut variants = vec![Self::Plain];
+        if subgroups {
+            let place = if gpu.summary().is_software() { 0 } else { 1 };
+            variants.insert(place, Self::Subgroup { lanes: least });
+        }
+        variants.extend(RegisterLayout::available(gpu, cell, hidden, direction).into_iter().map(Self::Register));
+        variants
+    }
+
+    /// What [`Self::available`] lists, forward beside backward, so that each occurs.
+    pub fn pairs(gpu: &Gpu, cell: Cell, hidden: usize) -> Vec<[Self; 2]> {
+        let [forward, backward] = Direction::BOTH.map(|direction| Self::available(gpu, cell, hidden, direction));
+        let nth = |variants: &[Self], i: usize| variants[i.min(variants.len() - 1)];
+        (0..forward.len().max(backward.len())).map(|i| [nth(&forward, i), nth(&backward, i)]).collect()
+    }
+
+    /// Those that the adapter gets, forward and backward: on hardware measured where batches are large enough to tell. With
+    /// runtime checks always the plain ones, which compile faster with them.
+    pub fn choose(gpu: &Gpu, cell: Cell, capacity: Size, hidden: usize) -> [Self; 2] {
+        if gpu.runtime_checks() {
+            return [Self::Plain; 2];
+        }
+        Direction::BOTH.map(|direction| {
+            let variants = Self::available(gpu, cell, hidden, direction);
+            if gpu.summary().is_software() { variants[0] } else { decide(gpu, cell, capacity, hidden, direction, &variants) }
+        })
+    }
+
+    /// Whether it is written for subgroups.
+    pub fn is_subgroup(self) -> bool {
+        matches!(self, Self::Subgroup { .. })
+    }
+
+    /// Whether it keeps the weight on chip.
+    pub fn is_register(self) -> bool {
+        matches!(self, Self::Register(_))
+    }
+
+    /// The name of its shader.
+    pub fn name(self, cell: Cell) -> &'static str {
+        self.shader(cell).0
+    }
+
+    pub(super) fn shader(self, cell: Cell) -> Shader {
+        let names = match cell {
+            Cell::RnnTanh | Cell::RnnRelu => ["rnn", "rnn_subgroup", "rnn_register"],
+            Cell::Lstm => ["lstm", "lstm_subgroup", "lstm_register"],
+            Cell::Gru => ["gru", "gru_subgroup", "gru_register"],
+        };
+        Shader(match self {
+            Self::Plain => names[0],
+            Self::Subgroup { .. } => names[1],
+            Self::Register(_) => names[2],
+        })
+    }
+
+    pub(super) fn constants(self, cell: Cell, hidden: usize, batch: usize) -> Vec<(&'static str, Constant)> {
+        let mut constants: Vec<(&str, Constant)> = match self {
+            Self::Plain => vec![("HIDDEN", hidden.into()), ("ROWS", self.rows(batch).into()), ("WIDTH", width(hidden).into())],
+            Self::Subgroup { lanes } => {
+                vec![("HIDDEN", hidden.into()), ("ROWS", self.rows(batch).into()), ("LANES", lanes.into())]
+            }
+            Self::Register(layout) => layout.constants(),
+        };
+        if cell.gates() == 1 {
+            constants.push(("RELU", (cell == Cell::RnnRelu).into()));
+        }
+        constants
+    }
+
+    /// Rows of the batch that a workgroup owns: few enough that several cores have work.
+    pub(super) fn rows(self, batch: usize) -> usize {
+        match self {
+            Self::Plain => batch.div_ceil(32).min(4),
+            Self::Subgroup { .. } => batch.div_ceil(2).next_multiple_of(4).min(16),
+            Self::Register(_) => 1,
+        }
+    }
+
+    /// Units that a workgroup owns at a time.
+    pub(super) fn tile(self, cell: Cell, hidden: usize, direction: Direction) -> usize {
+        match self {
+            Self::Plain => width(hidden),
+            Self::Subgroup { lanes } if cell.gates() > 1 && direction == Direction::Forward => lanes,
+            Self::Subgroup { lanes } => 4 * lanes,
+            Self::Register(_) => hidden,
+        }
+    }
+
+    /// Turns that an invocation's loops take in one step, at most.
+    pub(super) fn turns(self, cell: Cell, hidden: usize, batch: usize, direction: Direction) -> usize {
+        let rows = self.rows(batch);
+        let inner = if direction == Direction::Forward { 1 } else { cell.gates() };
+        let tile = self.tile(cell, hidden, direction);
+        let of_tile = match self {
+            Self::Plain => inner * hidden * (rows + 2) + 3 * rows + 3,
+            // The element-wise part beside the product.
+            Self::Subgroup { lanes } => 2 * inner * (hidden.div_ceil(8) + 1) + 3 + tile / lanes * rows,
+            Self::Register(layout) => layout.turns(),
+        };
+        of_tile * hidden.div_ceil(tile) + 2
+    }
+}
+
+/// Invocations of a plain workgroup.
+fn width(hidden: usize) -> usize {
+    hidden.next_multiple_of(32).min(256)
+}
+
+impl std::fmt::Display for RecurrenceVariant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plain => f.write_str("plain"),
+            Self::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
+            Self::Register(layout) => write!(f, "registers, {layout}"),
+        }
+    }
+}
