@@ -90,12 +90,12 @@ var<workgroup> parts: array<vec2<f32>, WIDTH * PARTS>;
 fn store_chunk(chunk: u32, channel: u32, lane: u32, sums: vec2<f32>) {
     lanes[lane] = sums;
     workgroupBarrier();
-    if (lane < LANES && channel < CHANNELS) {
+    if (lane < LANES && channel < CHANNELS && chunk * CHUNK < size.rows) {
         var total = vec2<f32>(0.0);
         for (var r = 0u; r < 64u / LANES; r += 1u) {
             total += lanes[r * LANES + lane];
         }
-        partial_sums[chunk * CHANNELS + channel] = total;
+        partial_sums[(size.first_chunk + chunk) * CHANNELS + channel] = total;
     }
 }
 
@@ -132,20 +132,21 @@ fn centre(channel: u32) -> f32 {
     return sum / f32(PIVOT_ROWS);
 }
 
-// Groups: x = chunks, y = tiles of LANES channels.
+// Groups: x, z = chunks, y = tiles of LANES channels.
 @compute @workgroup_size(64)
-fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let chunk = group.z * groups.x + group.x;
     let channel = group.y * LANES + lane % LANES;
     var sums = vec2<f32>(0.0);
     if (channel < CHANNELS && lane / LANES < 64u / LANES) {
         let middle = centre(channel);
-        let end = min(size.rows, (group.x + 1u) * CHUNK);
-        for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
+        let end = min(size.rows, (chunk + 1u) * CHUNK);
+        for (var row = chunk * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
             let d = x[row * X_STRIDE + X_FIRST + channel] - middle;
             sums += vec2<f32>(d, d * d);
         }
     }
-    store_chunk(size.first_chunk + group.x, channel, lane, sums);
+    store_chunk(chunk, channel, lane, sums);
 }
 
 // The moments of all tiles together (Chan et al. 1979).
@@ -228,17 +229,18 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
 }
 
-// Groups: x = chunks, y = tiles of LANES channels.
+// Groups: x, z = chunks, y = tiles of LANES channels.
 @compute @workgroup_size(64)
-fn partial_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn partial_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let chunk = group.z * groups.x + group.x;
     let channel = group.y * LANES + lane % LANES;
     var sums = vec2<f32>(0.0);
     if (channel < CHANNELS && lane / LANES < 64u / LANES) {
         let batch = moments[STATISTICS_FIRST + channel];
         let factor = scale[PARAMETERS_FIRST + channel];
         let offset = shift[PARAMETERS_FIRST + channel];
-        let end = min(size.rows, (group.x + 1u) * CHUNK);
-        for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
+        let end = min(size.rows, (chunk + 1u) * CHUNK);
+        for (var row = chunk * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
             let value = x[row * X_STRIDE + X_FIRST + channel];
             var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
             if (RELU) {
@@ -247,20 +249,21 @@ fn partial_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
             sums += vec2<f32>(dz, dz * ((value - batch.x) * batch.y));
         }
     }
-    store_chunk(size.first_chunk + group.x, channel, lane, sums);
+    store_chunk(chunk, channel, lane, sums);
 }
 
 // As partial_gradients; also writes or adds to dx what does not depend on the sums.
 @compute @workgroup_size(64)
-fn accumulate_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn accumulate_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let chunk = group.z * groups.x + group.x;
     let channel = group.y * LANES + lane % LANES;
     var sums = vec2<f32>(0.0);
     if (channel < CHANNELS && lane / LANES < 64u / LANES) {
         let batch = moments[STATISTICS_FIRST + channel];
         let factor = scale[PARAMETERS_FIRST + channel];
         let offset = shift[PARAMETERS_FIRST + channel];
-        let end = min(size.rows, (group.x + 1u) * CHUNK);
-        for (var row = group.x * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
+        let end = min(size.rows, (chunk + 1u) * CHUNK);
+        for (var row = chunk * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
             let value = x[row * X_STRIDE + X_FIRST + channel];
             var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
             if (RELU) {
@@ -275,7 +278,7 @@ fn accumulate_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_
             }
         }
     }
-    store_chunk(size.first_chunk + group.x, channel, lane, sums);
+    store_chunk(chunk, channel, lane, sums);
 }
 
 // Of one of several batch norms: with ADD_DX its corrections join those of the others.

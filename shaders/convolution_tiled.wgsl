@@ -260,16 +260,22 @@ fn store_forward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row:
     for (var w = 0u; w < WIDE; w += 1u) {
         let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
         let start = bias[min(column, OUTPUTS - 4u) / 4u];
+        // All loads first: none may wait for the store before it.
+        var before: array<vec4<f32>, 8>;
+        for (var r = 0u; r < 8u; r += 1u) {
+            before[r] = start;
+        }
+        if (size.add_y != 0u) {
+            for (var r = 0u; r < 8u; r += 1u) {
+                let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
+                before[r] = y[(row * size.y_stride + size.y_first + min(column, OUTPUTS - 4u)) / 4u];
+            }
+        }
         for (var r = 0u; r < 8u; r += 1u) {
             let row = first_row + lane / ACROSS * 8u + r;
+            (*results)[w * 8u + r] += before[r];
             if (row < rows && column < OUTPUTS) {
-                let place = (row * size.y_stride + size.y_first + column) / 4u;
-                if (size.add_y != 0u) {
-                    (*results)[w * 8u + r] += y[place];
-                } else {
-                    (*results)[w * 8u + r] += start;
-                }
-                y[place] = (*results)[w * 8u + r];
+                y[(row * size.y_stride + size.y_first + column) / 4u] = (*results)[w * 8u + r];
             }
         }
     }
@@ -373,19 +379,26 @@ fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
         let inv_std = vec4<f32>(low.yw, high.yw);
         var sums = NOTHING;
         var products = NOTHING;
+        // All loads first: none may wait for the store before it.
+        var inputs: array<vec4<f32>, 8>;
+        var before: array<vec4<f32>, 8>;
+        for (var r = 0u; r < 8u; r += 1u) {
+            let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
+            inputs[r] = x[(row * size.x_stride + size.x_first + known) / 4u];
+        }
+        if (size.add_dx != 0u) {
+            for (var r = 0u; r < 8u; r += 1u) {
+                let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
+                before[r] = dx[(row * size.dx_stride + size.dx_first + known) / 4u];
+            }
+        }
         for (var r = 0u; r < 8u; r += 1u) {
             let row = first_row + lane / ACROSS * 8u + r;
             if (row < rows && column < INPUTS) {
-                let value = x[(row * size.x_stride + size.x_first + column) / 4u];
-                let dz = select(NOTHING, results[w * 8u + r], fma(value, factor, offset) > NOTHING);
+                let dz = select(NOTHING, results[w * 8u + r], fma(inputs[r], factor, offset) > NOTHING);
                 sums += dz;
-                products = fma(dz, (value - mean) * inv_std, products);
-                let place = (row * size.dx_stride + size.dx_first + column) / 4u;
-                if (size.add_dx != 0u) {
-                    dx[place] = fma(factor, dz, dx[place]);
-                } else {
-                    dx[place] = factor * dz;
-                }
+                products = fma(dz, (inputs[r] - mean) * inv_std, products);
+                dx[(row * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[r]);
             }
         }
         sums = add_rows(sums, lane);

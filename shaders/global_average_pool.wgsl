@@ -3,7 +3,7 @@
 //
 //   y[s, c] = sum over p of x / positions;  dx = dy / positions
 //
-// A workgroup owns one sample and 32 channels: two lanes per channel take every second position and are added in order.
+// A workgroup owns one sample and 32 channels: eight lanes per channel take every eighth position and are added in order.
 
 const CHANNELS: u32 = 32u;
 const SEQUENCE: bool = false;
@@ -21,7 +21,9 @@ var<immediate> size: Size;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
-var<workgroup> lanes: array<f32, 64>;
+const PARTS: u32 = 8u;
+
+var<workgroup> lanes: array<f32, 32u * PARTS>;
 
 fn place(sample: u32, position: u32, channel: u32) -> u32 {
     if (SEQUENCE) {
@@ -31,19 +33,22 @@ fn place(sample: u32, position: u32, channel: u32) -> u32 {
 }
 
 // Groups: x = tiles of 32 channels, y = samples.
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let channel = group.x * 32u + lane % 32u;
     var sum = 0.0;
     if (channel < CHANNELS) {
-        for (var p = lane / 32u; p < size.positions; p += 2u) {
+        for (var p = lane / 32u; p < size.positions; p += PARTS) {
             sum += x[place(group.y, p, channel)];
         }
     }
     lanes[lane] = sum;
     workgroupBarrier();
     if (lane < 32u && channel < CHANNELS) {
-        y[(size.first + group.y) * CHANNELS + channel] = (lanes[lane] + lanes[lane + 32u]) / f32(size.positions);
+        for (var part = 1u; part < PARTS; part += 1u) {
+            sum += lanes[part * 32u + lane];
+        }
+        y[(size.first + group.y) * CHANNELS + channel] = sum / f32(size.positions);
     }
 }
 

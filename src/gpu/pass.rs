@@ -114,6 +114,11 @@ impl<'g> Pass<'g> {
         self.encoder().copy_buffer_to_buffer(from.buffer(), from.offset(), to, offset, bytes);
     }
 
+    /// The device that it is for.
+    pub fn gpu(&self) -> &'g Gpu {
+        self.gpu
+    }
+
     /// Dispatches recorded so far.
     pub fn dispatches(&self) -> usize {
         self.dispatches

@@ -16,6 +16,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "batch_norm",
     "convolution",
     "convolution_aligned_subgroup",
+    "convolution_single",
     "convolution_subgroup",
     "convolution_tiled",
     "convolution_tiled_weight",

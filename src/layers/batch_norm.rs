@@ -7,10 +7,20 @@ use super::{Channels, Declarations, FileLayout, Gradient, Initial, Mode, Param, 
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 pub(super) const BATCH_NORM: Shader = Shader("batch_norm");
-/// Rows that one workgroup sums.
-const CHUNK: usize = 512;
-/// Rows that one workgroup maps.
-const BLOCK: usize = 64;
+/// Rows that one workgroup sums, at least.
+pub const LEAST_CHUNK: usize = 64;
+
+/// Rows that one workgroup sums, and rows that one maps: hardware has room for many small ones at once.
+fn chunk_and_block(gpu: &Gpu) -> [usize; 2] {
+    if gpu.summary().is_software() { [512, 64] } else { [LEAST_CHUNK, 16] }
+}
+
+/// The constants that say so to the kernels.
+pub(super) fn row_constants(gpu: &Gpu) -> [(&'static str, Constant); 2] {
+    let [chunk, block] = chunk_and_block(gpu);
+    [("CHUNK", chunk.into()), ("BLOCK", block.into())]
+}
+
 /// Channels of a workgroup that adds up chunks.
 const WIDTH: usize = 8;
 
@@ -21,7 +31,7 @@ pub(super) fn lanes(channels: usize) -> usize {
 
 /// Floats of scratch that a reduction over `rows` rows takes.
 pub(super) fn scratch(rows: usize, channels: usize, slices: Slices) -> usize {
-    2 * channels * (rows.div_ceil(CHUNK) + slices.count())
+    2 * channels * (rows.div_ceil(LEAST_CHUNK) + slices.count())
 }
 
 /// Records a reduction over rows: partial sums per chunk of every slice, then one kernel over all chunks.
@@ -39,8 +49,9 @@ pub(super) fn reduce(
     let pivot_rows = (batch.min(slices.per()) * sample_rows) as u32;
     for (slice, samples) in slices.active(batch) {
         let rows = samples * sample_rows;
-        let chunks = rows.div_ceil(CHUNK);
-        let grid = Grid::plane(chunks, channels.div_ceil(lanes(channels)));
+        let chunks = rows.div_ceil(chunk_and_block(pass.gpu())[0]);
+        let Grid([x, z, _]) = Grid::linear(chunks);
+        let grid = Grid([x, channels.div_ceil(lanes(channels)) as u32, z]);
         pass.run(&partial[slice], grid, &[rows as u32, all_rows, first_chunk as u32, 0, 0, pivot_rows], rows * channels * 2);
         first_chunk += chunks;
     }
@@ -72,14 +83,15 @@ impl ChannelStatistics {
         epsilon: f32,
         scratch: &Tensor,
     ) -> Result<Self, GpuError> {
-        let constants: Vec<(&str, Constant)> = vec![
+        let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
+        constants.extend([
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
             ("X_STRIDE", x.stride.into()),
             ("X_FIRST", x.first.into()),
             ("STATISTICS_FIRST", first.into()),
             ("EPSILON", epsilon.into()),
-        ];
+        ]);
         let pivot = x.slice(&(0..slices.per()));
         let partial = slices
             .ranges()
@@ -207,7 +219,8 @@ pub struct Normalise {
 impl Normalise {
     /// Prepares the kernel.
     pub fn new(gpu: &Gpu, norm: &BatchNorm, x: &Channels, y: &Channels, relu: bool, slices: Slices) -> Result<Self, GpuError> {
-        let constants: Vec<(&str, Constant)> = vec![
+        let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
+        constants.extend([
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
             ("X_STRIDE", x.stride.into()),
@@ -215,7 +228,7 @@ impl Normalise {
             ("Y_STRIDE", y.stride.into()),
             ("Y_FIRST", y.first.into()),
             ("RELU", relu.into()),
-        ];
+        ]);
         let prepare = |samples| {
             let tensors = [("x", &x.slice(&samples)), ("scale", &norm.scale), ("shift", &norm.shift), ("y", &y.slice(&samples))];
             BATCH_NORM.dispatch(gpu, "forward", &constants, &tensors)
@@ -240,7 +253,7 @@ pub(super) fn elementwise(
     for (slice, samples) in slices.active(batch) {
         let rows = samples * sample_rows;
         let immediates = [rows as u32, (batch * sample_rows) as u32, 0, 0, 0, 0];
-        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(BLOCK));
+        let Grid([x, y, _]) = Grid::linear(rows.div_ceil(chunk_and_block(pass.gpu())[1]));
         let grid = Grid([x, y, channels.div_ceil(lanes(channels)) as u32]);
         pass.run(&dispatches[slice], grid, &immediates, 4 * rows * channels);
     }
@@ -285,7 +298,8 @@ impl BatchNormBackward {
         scratch: &Tensor,
     ) -> Result<Self, GpuError> {
         let BatchNormGradients { x, dy, dx, statistics, statistics_first, parameters_first, relu, gradient } = tensors;
-        let constants: Vec<(&str, Constant)> = vec![
+        let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
+        constants.extend([
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
             ("X_STRIDE", x.stride.into()),
@@ -298,7 +312,7 @@ impl BatchNormBackward {
             ("PARAMETERS_FIRST", (*parameters_first).into()),
             ("RELU", (*relu).into()),
             ("ADD_DX", gradient.adds().into()),
-        ];
+        ]);
         let coefficients = gpu.tensor("batch norm coefficients", Element::F32, &[x.count, 2])?;
         let (mut partial, mut apply) = (Vec::new(), Vec::new());
         for samples in slices.ranges() {

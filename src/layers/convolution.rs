@@ -159,7 +159,7 @@ impl Convolution {
         assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
         for operation in [Operation::Forward, Operation::BackwardInput, Operation::BackwardWeight] {
             let variant = variants.of(operation);
-            assert!(variant.takes(tensors.in_fours()), "{} takes channels in fours", variant.name());
+            assert!(variant.takes(shape, tensors.in_fours()), "{} does not take these channels", variant.name());
         }
         let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
         let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
@@ -251,7 +251,7 @@ impl Convolution {
         let (variant, mut tiles) = (self.variants.forward, 0);
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let grid = variant.grid(rows, self.shape.outputs);
+            let grid = variant.grid(Operation::Forward, rows, self.shape.outputs, self.shape.mel);
             let immediates = self.immediates(samples, frames, tiles, 0);
             pass.run(&self.forward_with_moments[slice], grid, &immediates, self.work(rows));
             tiles += variant.tiles(rows);
@@ -263,7 +263,7 @@ impl Convolution {
     pub fn forward(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let grid = self.variants.forward.grid(rows, self.shape.outputs);
+            let grid = self.variants.forward.grid(Operation::Forward, rows, self.shape.outputs, self.shape.mel);
             pass.run(&self.forward[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
         }
     }
@@ -274,7 +274,7 @@ impl Convolution {
         let (variant, mut tiles) = (self.variants.backward_input, 0);
         for (slice, samples) in self.slices.active(batch).filter(|_| !self.backward_input.is_empty()) {
             let rows = self.rows(samples, frames);
-            let grid = variant.grid(rows, self.shape.inputs);
+            let grid = variant.grid(Operation::BackwardInput, rows, self.shape.inputs, self.shape.mel);
             pass.run(&self.backward_input[slice], grid, &self.immediates(samples, frames, tiles, 0), self.work(rows));
             tiles += variant.tiles(rows);
         }

@@ -39,6 +39,8 @@ enum Family {
     Plain,
     /// `convolution_tiled.wgsl` and `convolution_tiled_weight.wgsl`
     Tiled { product: Tile, weight: Tile },
+    /// `convolution_single.wgsl`, and the plain one for everything but forward.
+    Single,
     /// `convolution_subgroup.wgsl`
     Subgroup { lanes: usize },
     /// `convolution_aligned_subgroup.wgsl`
@@ -55,6 +57,9 @@ const fn tiled(product: [usize; 3], weight: [usize; 3]) -> ConvolutionVariant {
     let [rows, columns, wide] = weight;
     ConvolutionVariant(Family::Tiled { product, weight: Tile { rows, columns, wide } })
 }
+
+/// Pixels of an invocation of `convolution_single.wgsl`.
+const SINGLE_PIXELS: usize = 8;
 
 /// Tiles of products and of weight gradients, in pairs that have nothing to do with each other.
 const TILED: [ConvolutionVariant; 5] = [
@@ -79,16 +84,20 @@ impl ConvolutionVariant {
             Vec::new()
         };
         let parts = if summary.is_software() {
-            [&subgroups[..], &[Self::PLAIN], &TILED]
+            [&subgroups[..], &[Self::PLAIN, Self(Family::Single)], &TILED]
         } else {
-            [&[Self::PLAIN], &TILED[..], &subgroups]
+            [&[Self::PLAIN, Self(Family::Single)], &TILED[..], &subgroups]
         };
         parts.concat()
     }
 
     /// Whether it runs over tensors whose channels come in fours, or do not.
-    pub fn takes(&self, in_fours: bool) -> bool {
-        in_fours || matches!(self.0, Family::Plain | Family::Subgroup { .. })
+    pub fn takes(&self, shape: ConvolutionShape, in_fours: bool) -> bool {
+        match self.0 {
+            Family::Plain | Family::Subgroup { .. } => true,
+            Family::Single => shape.inputs == 1,
+            Family::Tiled { .. } | Family::AlignedSubgroup { .. } => in_fours,
+        }
     }
 
     /// The name of its shader.
@@ -109,7 +118,8 @@ impl ConvolutionVariant {
 
     pub(super) fn shader(&self, operation: Operation) -> Shader {
         Shader(match (self.0, operation) {
-            (Family::Plain, _) => "convolution",
+            (Family::Single, Operation::Forward) => "convolution_single",
+            (Family::Plain | Family::Single, _) => "convolution",
             (Family::Tiled { .. }, Operation::BackwardWeight) => "convolution_tiled_weight",
             (Family::Tiled { .. }, _) => "convolution_tiled",
             (Family::Subgroup { .. }, _) => "convolution_subgroup",
@@ -120,7 +130,7 @@ impl ConvolutionVariant {
     /// The constants that only its shader has.
     pub(super) fn constants(&self, operation: Operation) -> Vec<(&'static str, Constant)> {
         match self.0 {
-            Family::Plain => Vec::new(),
+            Family::Plain | Family::Single => Vec::new(),
             Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation);
@@ -133,8 +143,8 @@ impl ConvolutionVariant {
     fn tile(&self, operation: Operation) -> Tile {
         let narrow = |rows, columns| Tile { rows, columns, wide: 1 };
         match (self.0, operation) {
-            (Family::Plain, Operation::BackwardWeight) => narrow(64, 32),
-            (Family::Plain, _) => narrow(128, 32),
+            (Family::Plain | Family::Single, Operation::BackwardWeight) => narrow(64, 32),
+            (Family::Plain | Family::Single, _) => narrow(128, 32),
             (Family::Tiled { weight, .. }, Operation::BackwardWeight) => weight,
             (Family::Tiled { product, .. }, _) => product,
             (Family::Subgroup { lanes }, _) => narrow(16, 4 * lanes),
@@ -160,12 +170,15 @@ impl ConvolutionVariant {
         }
     }
 
-    /// Workgroups of a product of `rows` x `columns`.
-    pub(super) fn grid(&self, rows: usize, columns: usize) -> Grid {
-        let tile = self.tile(Operation::Forward);
+    /// Workgroups that fill `columns` channels of `rows` pixels, `mel` to a frame.
+    pub(super) fn grid(&self, operation: Operation, rows: usize, columns: usize, mel: usize) -> Grid {
+        if (self.0, operation) == (Family::Single, Operation::Forward) {
+            return Grid::threads(rows / mel * mel.div_ceil(SINGLE_PIXELS) * columns, 64);
+        }
+        let tile = self.tile(operation);
         let Grid([x, y, _]) = Grid::linear(rows.div_ceil(tile.rows));
         let columns = columns.div_ceil(tile.columns) as u32;
-        Grid(if self.0 == Family::Plain { [x, y, columns] } else { [columns, x, y] })
+        Grid(if matches!(self.0, Family::Plain | Family::Single) { [x, y, columns] } else { [columns, x, y] })
     }
 
     /// Tiles of a product over `rows` rows.
@@ -183,7 +196,9 @@ impl ConvolutionVariant {
             Family::Subgroup { .. } | Family::AlignedSubgroup { .. } => {
                 Grid([columns, (taps * shape.inputs.div_ceil(tile.rows)) as u32, splits])
             }
-            Family::Plain | Family::Tiled { .. } => Grid([(taps * shape.inputs).div_ceil(tile.rows) as u32, splits, columns]),
+            Family::Plain | Family::Single | Family::Tiled { .. } => {
+                Grid([(taps * shape.inputs).div_ceil(tile.rows) as u32, splits, columns])
+            }
         }
     }
 }
@@ -209,8 +224,9 @@ impl ConvolutionVariants {
         if gpu.runtime_checks() {
             return ConvolutionVariant::PLAIN.into();
         }
-        let takes: Vec<_> = ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(in_fours)).collect();
-        if gpu.summary().is_software() || !in_fours {
+        let takes: Vec<_> =
+            ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(shape, in_fours)).collect();
+        if gpu.summary().is_software() {
             return takes[0].into();
         }
         let of = |operation| convolution_contest::choose(gpu, operation, &takes, shape, fold, rows);

@@ -6,7 +6,7 @@
 //! What stands in the first brackets needs no sums over the batch: the convolution adds it to dx as soon as it has dz, or
 //! [`FoldedGradient`] does. The corrections of all norms add up to one ([`Correction`]), applied when all have been there.
 
-use super::batch_norm::{BATCH_NORM, BatchNorm, BatchNormGradients, elementwise, finish_tiles, lanes, reduce};
+use super::batch_norm::{BATCH_NORM, BatchNorm, BatchNormGradients, elementwise, finish_tiles, lanes, reduce, row_constants};
 use super::{Channels, Slices};
 use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Pass, Tensor};
 
@@ -30,7 +30,8 @@ impl FoldedGradient {
         scratch: &Tensor,
     ) -> Result<Self, GpuError> {
         let BatchNormGradients { x, dy, dx, statistics, statistics_first, parameters_first, relu, gradient } = tensors;
-        let constants: Vec<(&str, Constant)> = vec![
+        let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
+        constants.extend([
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
             ("X_STRIDE", x.stride.into()),
@@ -43,7 +44,7 @@ impl FoldedGradient {
             ("PARAMETERS_FIRST", (*parameters_first).into()),
             ("RELU", (*relu).into()),
             ("ADD_DX", gradient.adds().into()),
-        ];
+        ]);
         let accumulate = |samples| {
             let tensors = [
                 ("x", &x.slice(&samples)),
@@ -100,7 +101,8 @@ impl Correction {
         corrections: &Tensor,
         first: usize,
     ) -> Result<Self, GpuError> {
-        let constants: Vec<(&str, Constant)> = vec![
+        let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
+        constants.extend([
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
             ("X_STRIDE", x.stride.into()),
@@ -108,7 +110,7 @@ impl Correction {
             ("DX_STRIDE", dx.stride.into()),
             ("DX_FIRST", dx.first.into()),
             ("STATISTICS_FIRST", first.into()),
-        ];
+        ]);
         let apply = |samples| {
             let (x, dx) = (x.slice(&samples), dx.slice(&samples));
             let tensors = [("x", &x), ("moments", statistics), ("corrections", corrections), ("dx", &dx)];

@@ -48,7 +48,9 @@ mod unit;
 
 pub use add::Add;
 pub use average_pool::AveragePool;
-pub use batch_norm::{BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Normalise, TileStatistics};
+pub use batch_norm::{
+    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, LEAST_CHUNK, Normalise, TileStatistics,
+};
 pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors, Fold};
 pub use convolution_variant::{ConvolutionVariant, ConvolutionVariants};
 pub use decision::Decision;

@@ -11,8 +11,8 @@ use super::{Dimensions, ModelError};
 use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, Layer, LinearShape, Map, MapStatistics, Mode,
-    Parameters, PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
+    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, LEAST_CHUNK, Layer, LinearShape, Map,
+    MapStatistics, Mode, Parameters, PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
 };
 
 /// What the sizes of a network follow from.
@@ -60,7 +60,7 @@ impl Plan {
         let [map_frames, map_mel] = self.map(frames);
         let shape = |side: usize, inputs: usize| ConvolutionShape { kernel: [side, side], inputs, outputs: width, mel: map_mel };
         let kernel = |side: usize, inputs: usize| shape(side, inputs).scratch(slices);
-        let statistics = |rows: usize, channels: usize| 2 * channels * (batch * rows / 512 + batch + 1);
+        let statistics = |rows: usize, channels: usize| 2 * channels * (batch * rows / LEAST_CHUNK + batch + 1);
         let sizes = [
             kernel(3, 1),
             kernel(kernels[0], width),

@@ -4,16 +4,14 @@ use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError, Tensor};
 use crate::layers::{
-    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Declarations, Gradient, Mode, Normalise, Parameters,
-    Size, Slices,
+    BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Declarations, Gradient, LEAST_CHUNK, Mode, Normalise,
+    Parameters, Size, Slices,
 };
 use crate::reference;
 use crate::reference::noise::Noise;
 
 const EPSILON: f32 = 1e-3;
 const MOMENTUM: f32 = 0.01;
-/// Rows that a partial sum takes: as in the launcher, for the room that it needs.
-const CHUNK: usize = 512;
 
 /// One batch norm to try.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +70,7 @@ impl Case {
     }
 
     fn scratch(self) -> usize {
-        2 * self.channels * ((self.capacity.batch * self.capacity.frames).div_ceil(CHUNK) + self.slices().count())
+        2 * self.channels * ((self.capacity.batch * self.capacity.frames).div_ceil(LEAST_CHUNK) + self.slices().count())
     }
 }
 

@@ -4,8 +4,8 @@ use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{
-    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariants, Declarations, Fold, Gradient, Parameters, Size,
-    Slices,
+    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Declarations, Fold, Gradient,
+    Parameters, Size, Slices,
 };
 use crate::reference;
 use crate::reference::noise::Noise;
@@ -47,6 +47,11 @@ impl Case {
     pub fn in_fours(self) -> bool {
         let [inputs, outputs] = self.channels;
         [inputs, outputs, self.among, self.first_input].iter().all(|channels| channels.is_multiple_of(4))
+    }
+
+    /// Whether the kernels of `variant` run it.
+    pub fn fits(self, variant: ConvolutionVariant) -> bool {
+        variant.takes(self.shape(), self.in_fours())
     }
 
     /// What the adapter gets for it.

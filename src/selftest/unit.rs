@@ -5,8 +5,8 @@ use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{
-    ConvolutionShape, ConvolutionVariants, Correction, Declarations, Gradient, ImageContext, MapStatistics, Mode, Parameters,
-    Size, Slices, Unit, UnitInput, UnitOutput,
+    ConvolutionShape, ConvolutionVariants, Correction, Declarations, Gradient, ImageContext, LEAST_CHUNK, MapStatistics, Mode,
+    Parameters, Size, Slices, Unit, UnitInput, UnitOutput,
 };
 use crate::reference::noise::Noise;
 use crate::reference::{batch_norm, convolution};
@@ -112,8 +112,8 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
     let output = bench.map("y", in_y, &in_y.nothing(), &in_y.spread(size, &dy))?;
     let most = counts.iter().max().copied().unwrap_or(0);
     let tiles = ConvolutionShape { inputs: most, ..shape }.tile_scratch(rows, slices);
-    let scratch =
-        bench.poisoned("scratch", &[shape.scratch(slices).max(tiles).max(2 * most * (rows / 512 + 1 + slices.count()))])?;
+    let scratch = bench
+        .poisoned("scratch", &[shape.scratch(slices).max(tiles).max(2 * most * (rows / LEAST_CHUNK + 1 + slices.count()))])?;
     let context = ImageContext::new(gpu, slices, scratch, rows * most).with_variants(variants);
     let input = UnitInput { sources: maps.iter().map(|map| (map, gradient)).collect(), statistics: &of_x };
     let unit =
