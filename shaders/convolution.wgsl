@@ -17,6 +17,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Operands are rounded to f16, and what the gradient of the bias sums up.
+const ROUND: bool = false;
 
 const TAPS: u32 = KERNEL_TIME * KERNEL_MEL;
 const STEP: u32 = 16u;
@@ -82,12 +84,20 @@ fn neighbour(p: Pixel, time: i32, mel: i32) -> u32 {
     return u32(i32(p.row) + time * i32(MEL) + mel);
 }
 
+// An operand of a product, in f16 where that is asked for.
+fn operand(value: f32) -> f32 {
+    if (ROUND) {
+        return unpack2x16float(pack2x16float(vec2<f32>(value, 0.0))).x;
+    }
+    return value;
+}
+
 fn activation(row: u32, channel: u32) -> f32 {
     let value = x[row * size.x_stride + size.x_first + channel];
     if (FOLD) {
-        return max(0.0, fma(value, scale[size.weight_first + channel], shift[size.weight_first + channel]));
+        return operand(max(0.0, fma(value, scale[size.weight_first + channel], shift[size.weight_first + channel])));
     }
-    return value;
+    return operand(value);
 }
 
 // act(x) at pixel p for row k = (tap, input) of the weight.
@@ -107,14 +117,14 @@ fn gradient_value(p: Pixel, k: u32) -> f32 {
     if (k >= TAPS * OUTPUTS || row == 0xffffffffu) {
         return 0.0;
     }
-    return dy[row * size.y_stride + size.y_first + k % OUTPUTS];
+    return operand(dy[row * size.y_stride + size.y_first + k % OUTPUTS]);
 }
 
 fn weight_value(tap: u32, input: u32, output: u32) -> f32 {
     if (tap >= TAPS || input >= INPUTS || output >= OUTPUTS) {
         return 0.0;
     }
-    return weight[(tap * size.weight_inputs + size.weight_first + input) * OUTPUTS + output];
+    return operand(weight[(tap * size.weight_inputs + size.weight_first + input) * OUTPUTS + output]);
 }
 
 // One step of 16 through the tile: results[2 r + h] holds row (along + 16 r), columns 8 across + 4 h ..
@@ -239,7 +249,7 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
             var values = vec4<f32>(0.0);
             for (var e = 0u; e < 4u; e += 1u) {
                 if (row < end && o + e < OUTPUTS) {
-                    values[e] = dy[row * size.y_stride + size.y_first + o + e];
+                    values[e] = operand(dy[row * size.y_stride + size.y_first + o + e]);
                 }
             }
             right[i] = values;
@@ -276,7 +286,7 @@ fn backward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     let end = min(rows, begin + size.split_rows);
     var sum = 0.0;
     for (var row = begin; row < end; row += 1u) {
-        sum += dy[row * size.y_stride + size.y_first + output];
+        sum += operand(dy[row * size.y_stride + size.y_first + output]);
     }
     partial_sums[(size.first_split + group.y) * OUTPUTS + output] = sum;
 }

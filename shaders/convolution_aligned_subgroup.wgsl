@@ -16,6 +16,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Operands are rounded to f16, and what the gradient of the bias sums up.
+const ROUND: bool = false;
 
 struct Size {
     batch: u32,
@@ -55,6 +57,14 @@ const GROUPS: u32 = min(8u, (OUTPUTS + 4u * LANES - 1u) / (4u * LANES));
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// An operand of a product, in f16 where that is asked for.
+fn operand(value: vec4<f32>) -> vec4<f32> {
+    if (ROUND) {
+        return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
+    }
+    return value;
+}
+
 // Of x's row, channels channel .. channel + 3 after the activation; zeros OUTSIDE.
 fn activation(row: u32, channel: u32) -> vec4<f32> {
     var value = x[(select(row, 0u, row == OUTSIDE) * size.x_stride + size.x_first + channel) / 4u];
@@ -62,12 +72,12 @@ fn activation(row: u32, channel: u32) -> vec4<f32> {
         let place = (size.weight_first + channel) / 4u;
         value = max(NOTHING, fma(value, scale[place], shift[place]));
     }
-    return select(value, NOTHING, row == OUTSIDE);
+    return operand(select(value, NOTHING, row == OUTSIDE));
 }
 
 fn gradient(row: u32, channel: u32) -> vec4<f32> {
     let value = dy[(select(row, 0u, row == OUTSIDE) * size.y_stride + size.y_first + channel) / 4u];
-    return select(value, NOTHING, row == OUTSIDE);
+    return operand(select(value, NOTHING, row == OUTSIDE));
 }
 
 // The row that lies `time` and `mel` steps from `row`, or OUTSIDE in the padding and past the end.
@@ -132,7 +142,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         let row3 = neighbour(first_row + 24u + lane % 8u, rows, time, mel);
         for (var i = 0u; i < INPUTS; i += 4u) {
             for (var s = 0u; s < 4u; s += 1u) {
-                right[s] = weight[((tap * size.weight_inputs + size.weight_first + i + s) * OUTPUTS + known) / 4u];
+                right[s] = operand(weight[((tap * size.weight_inputs + size.weight_first + i + s) * OUTPUTS + known) / 4u]);
             }
             multiply_rows(&results, 0u, activation(row0, i), &right);
             multiply_rows(&results, 8u, activation(row1, i), &right);
@@ -172,7 +182,7 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         for (var o = 0u; o < OUTPUTS; o += 4u) {
             let weights = transpose(mat4x4<f32>(weight[(w + o) / 4u], weight[(w + OUTPUTS + o) / 4u], weight[(w + 2u * OUTPUTS + o) / 4u], weight[(w + 3u * OUTPUTS + o) / 4u]));
             for (var s = 0u; s < 4u; s += 1u) {
-                right[s] = weights[s];
+                right[s] = operand(weights[s]);
             }
             multiply_rows(&results, 0u, gradient(row0, o), &right);
             multiply_rows(&results, 8u, gradient(row1, o), &right);
@@ -211,7 +221,7 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     for (var p = begin; p < end; p += 4u) {
         let row = neighbour(p + lane % 4u, end, time, mel);
         for (var s = 0u; s < 4u; s += 1u) {
-            right[s] = dy[(min(p + s, end - 1u) * size.y_stride + size.y_first + known) / 4u];
+            right[s] = operand(dy[(min(p + s, end - 1u) * size.y_stride + size.y_first + known) / 4u]);
         }
         multiply_steps(&results, 0u, activation(row, min(input, INPUTS - 4u)), &right);
         multiply_steps(&results, 8u, activation(row, min(input + 8u, INPUTS - 4u)), &right);

@@ -14,6 +14,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Operands are rounded to f16.
+const ROUND: bool = false;
 
 struct Size {
     batch: u32,
@@ -50,12 +52,27 @@ var<immediate> size: Size;
 const ROWS: u32 = 16u;
 const OUTSIDE: u32 = 0xffffffffu;
 
+// An operand of a product, in f16 where that is asked for.
+fn operand(value: f32) -> f32 {
+    if (ROUND) {
+        return unpack2x16float(pack2x16float(vec2<f32>(value, 0.0))).x;
+    }
+    return value;
+}
+
+fn operands(value: vec4<f32>) -> vec4<f32> {
+    if (ROUND) {
+        return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
+    }
+    return value;
+}
+
 fn activation(place: u32, channel: u32) -> f32 {
     let value = x[place + channel];
     if (FOLD) {
-        return max(0.0, fma(value, scale[size.weight_first + channel], shift[size.weight_first + channel]));
+        return operand(max(0.0, fma(value, scale[size.weight_first + channel], shift[size.weight_first + channel])));
     }
-    return value;
+    return operand(value);
 }
 
 // The row that lies `time` and `mel` steps from `row`, or OUTSIDE in the padding and past the end.
@@ -116,7 +133,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             }
             for (var s = 0u; s < 8u; s += 1u) {
                 let w = (tap * size.weight_inputs + size.weight_first + min(c0 + s, INPUTS - 1u)) * OUTPUTS;
-                right[s] = vec4<f32>(weight[w + min(column, OUTPUTS - 1u)], weight[w + min(column + LANES, OUTPUTS - 1u)], weight[w + min(column + 2u * LANES, OUTPUTS - 1u)], weight[w + min(column + 3u * LANES, OUTPUTS - 1u)]);
+                right[s] = operands(vec4<f32>(weight[w + min(column, OUTPUTS - 1u)], weight[w + min(column + LANES, OUTPUTS - 1u)], weight[w + min(column + 2u * LANES, OUTPUTS - 1u)], weight[w + min(column + 3u * LANES, OUTPUTS - 1u)]));
             }
             multiply(&results, &left, &right);
         }
@@ -156,7 +173,7 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
             let known = min(output, OUTPUTS - 1u);
             for (var r = 0u; r < 16u; r += 1u) {
                 let inside = places[r] != OUTSIDE && output < OUTPUTS;
-                left[r] = select(0.0, dy[select(0u, places[r], inside) * size.y_stride + size.y_first + known], inside);
+                left[r] = operand(select(0.0, dy[select(0u, places[r], inside) * size.y_stride + size.y_first + known], inside));
             }
             let w = (tap * size.weight_inputs + size.weight_first) * OUTPUTS;
             let i0 = w + min(column, INPUTS - 1u) * OUTPUTS;
@@ -165,7 +182,7 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
             let i3 = w + min(column + 3u * LANES, INPUTS - 1u) * OUTPUTS;
             for (var s = 0u; s < 8u; s += 1u) {
                 let o = min(o0 + s, OUTPUTS - 1u);
-                right[s] = vec4<f32>(weight[i0 + o], weight[i1 + o], weight[i2 + o], weight[i3 + o]);
+                right[s] = operands(vec4<f32>(weight[i0 + o], weight[i1 + o], weight[i2 + o], weight[i3 + o]));
             }
             multiply(&results, &left, &right);
         }
@@ -207,7 +224,7 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
         }
         for (var s = 0u; s < 8u; s += 1u) {
             let w = min(p0 + s, end - 1u) * size.y_stride + size.y_first;
-            right[s] = vec4<f32>(dy[w + min(column, OUTPUTS - 1u)], dy[w + min(column + LANES, OUTPUTS - 1u)], dy[w + min(column + 2u * LANES, OUTPUTS - 1u)], dy[w + min(column + 3u * LANES, OUTPUTS - 1u)]);
+            right[s] = operands(vec4<f32>(dy[w + min(column, OUTPUTS - 1u)], dy[w + min(column + LANES, OUTPUTS - 1u)], dy[w + min(column + 2u * LANES, OUTPUTS - 1u)], dy[w + min(column + 3u * LANES, OUTPUTS - 1u)]));
         }
         multiply(&results, &left, &right);
     }

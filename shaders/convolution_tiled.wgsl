@@ -17,6 +17,8 @@ const MEL: u32 = 128u;
 const FOLD: bool = false;
 // Where the channels of x begin in `moments`.
 const STATISTICS_FIRST: u32 = 0u;
+// Operands are rounded to f16.
+const ROUND: bool = false;
 const ROWS: u32 = 128u;
 const COLUMNS: u32 = 32u;
 const WIDE: u32 = 1u;
@@ -104,12 +106,21 @@ fn neighbour(at: ptr<function, Places>, j: u32, time: i32, mel: i32) -> u32 {
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
+// An operand of a product, in f16 where that is asked for.
+fn operand(value: vec4<f32>) -> vec4<f32> {
+    if (ROUND) {
+        return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
+    }
+    return value;
+}
+
 fn keep_left(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let r = lane / 4u + j * (THREADS / 4u);
         let k = (lane % 4u) * 4u;
+        let value = operand((*values)[j]);
         for (var e = 0u; e < 4u; e += 1u) {
-            left[buffer * LEFT_SIZE + (k + e) * LEFT_PITCH + r / 4u][r % 4u] = (*values)[j][e];
+            left[buffer * LEFT_SIZE + (k + e) * LEFT_PITCH + r / 4u][r % 4u] = value[e];
         }
     }
 }
@@ -187,7 +198,7 @@ fn keep_weights(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, R
     for (var j = 0u; j < RIGHT; j += 1u) {
         let i = lane + j * THREADS;
         if (i < RIGHT_SIZE) {
-            right[buffer * RIGHT_SIZE + i] = (*values)[j];
+            right[buffer * RIGHT_SIZE + i] = operand((*values)[j]);
         }
     }
 }
@@ -209,9 +220,10 @@ fn keep_transposed(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>
     for (var j = 0u; j < RIGHT; j += 1u) {
         let i = lane + j * THREADS;
         let column = i / (STEP / 4u);
+        let value = operand((*values)[j]);
         if (i < RIGHT_SIZE) {
             for (var e = 0u; e < 4u; e += 1u) {
-                right[buffer * RIGHT_SIZE + ((i % (STEP / 4u)) * 4u + e) * RIGHT_PITCH + column / 4u][column % 4u] = (*values)[j][e];
+                right[buffer * RIGHT_SIZE + ((i % (STEP / 4u)) * 4u + e) * RIGHT_PITCH + column / 4u][column % 4u] = value[e];
             }
         }
     }

@@ -15,6 +15,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Operands are rounded to f16, and what the bias sums up.
+const ROUND: bool = false;
 const ROWS: u32 = 64u;
 const COLUMNS: u32 = 32u;
 const WIDE: u32 = 1u;
@@ -102,15 +104,23 @@ fn load_gradients(values: ptr<function, array<vec4<f32>, RIGHT>>, first_pixel: u
     }
 }
 
+// An operand of a product, in f16 where that is asked for.
+fn operand(value: vec4<f32>) -> vec4<f32> {
+    if (ROUND) {
+        return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
+    }
+    return value;
+}
+
 fn keep(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>, gradients: ptr<function, array<vec4<f32>, RIGHT>>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         if (lane + j * THREADS < LEFT_SIZE) {
-            left[buffer * LEFT_SIZE + lane + j * THREADS] = (*values)[j];
+            left[buffer * LEFT_SIZE + lane + j * THREADS] = operand((*values)[j]);
         }
     }
     for (var j = 0u; j < RIGHT; j += 1u) {
         if (lane + j * THREADS < RIGHT_SIZE) {
-            right[buffer * RIGHT_SIZE + lane + j * THREADS] = (*gradients)[j];
+            right[buffer * RIGHT_SIZE + lane + j * THREADS] = operand((*gradients)[j]);
         }
     }
 }

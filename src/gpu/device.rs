@@ -4,7 +4,7 @@ use super::adapter::{self, AdapterChoice, AdapterSummary};
 use super::choice::{Choices, KernelPolicy};
 use super::pass::Pace;
 use super::shader::Kernels;
-use super::{Element, GpuError, Tensor};
+use super::{Element, GpuError, Precision, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -23,9 +23,9 @@ pub struct GpuOptions {
     pub kernels: KernelPolicy,
 }
 
-/// A device, its queue and its compiled kernels; cheap to clone.
+/// A device, its queue and its compiled kernels; cheap to clone. What is built through a handle multiplies in its precision.
 #[derive(Clone)]
-pub struct Gpu(Arc<Inner>);
+pub struct Gpu(Arc<Inner>, Precision);
 
 struct Inner {
     summary: AdapterSummary,
@@ -51,10 +51,16 @@ impl Gpu {
             let missing = format!("they need 64 bytes of immediates, it has {}", summary.immediate_bytes);
             return Err(GpuError::Unsuitable { adapter: summary.name, missing });
         }
-        let optional = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let optional = wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("melgrad"),
             required_features: wgpu::Features::IMMEDIATES | (adapter.features() & optional),
+            // SAFETY: of what is experimental only matrix units are asked for, and kernels with them are used where they have
+            // given the results of plain ones.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             required_limits: adapter.limits(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -74,17 +80,30 @@ impl Gpu {
         }));
         let pace = Mutex::new(Pace::new(&summary));
         let choices = Choices::new(&summary, options);
-        Ok(Self(Arc::new(Inner {
-            summary,
-            device,
-            queue,
-            runtime_checks: options.runtime_checks,
-            kernels: Kernels::default(),
-            choices,
-            pace,
-            health,
-            allocated: AtomicU64::new(0),
-        })))
+        Ok(Self(
+            Arc::new(Inner {
+                summary,
+                device,
+                queue,
+                runtime_checks: options.runtime_checks,
+                kernels: Kernels::default(),
+                choices,
+                pace,
+                health,
+                allocated: AtomicU64::new(0),
+            }),
+            Precision::F32,
+        ))
+    }
+
+    /// A handle of the same device through which networks are built that multiply in `precision`.
+    pub fn with_precision(&self, precision: Precision) -> Self {
+        Self(self.0.clone(), precision)
+    }
+
+    /// What is multiplied in what is built through this handle: f32 unless told otherwise.
+    pub fn precision(&self) -> Precision {
+        self.1
     }
 
     /// What the adapter says of itself.

@@ -16,6 +16,8 @@ const SHADERS: &[(&str, &str)] = shaders![
     "batch_norm",
     "convolution",
     "convolution_aligned_subgroup",
+    "convolution_matrix",
+    "convolution_matrix_weight",
     "convolution_single",
     "convolution_subgroup",
     "convolution_tiled",

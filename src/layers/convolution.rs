@@ -203,12 +203,12 @@ impl Convolution {
         };
         let prepare = |operation: Operation, entry: &str, tensors: &[(&str, &Tensor)]| {
             let variant = variants.of(operation);
-            let mut constants = [&constants[..], &variant.constants(operation)].concat();
+            let mut constants = [&constants[..], &variant.constants(gpu, operation, shape)].concat();
             constants.extend(taken_back.filter(|_| entry == FOLDED).map(|(_, first)| ("STATISTICS_FIRST", first.into())));
             variant.shader(operation).dispatch(gpu, entry, &constants, tensors)
         };
         let bias_variant = variants.backward_weight.of_bias();
-        let bias_constants = [&constants[..], &bias_variant.constants(Operation::BackwardWeight)].concat();
+        let bias_constants = [&constants[..], &bias_variant.constants(gpu, Operation::BackwardWeight, shape)].concat();
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
@@ -329,7 +329,8 @@ impl Convolution {
         let mut first = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let split_rows = rows.div_ceil(self.shape.splits()).max(SPLIT_ROWS).next_multiple_of(16);
+            let multiple = self.variants.backward_weight.split_multiple();
+            let split_rows = rows.div_ceil(self.shape.splits()).max(SPLIT_ROWS).next_multiple_of(multiple);
             let splits = rows.div_ceil(split_rows);
             record(slice, splits, self.immediates(samples, frames, first, split_rows), rows);
             first += splits;

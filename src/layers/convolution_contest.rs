@@ -1,8 +1,9 @@
 //! Which kernels of the convolution family a hardware adapter gets for a shape: measured, and held against the plain ones.
 
 use super::convolution_variant::Operation;
-use super::{Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, Fold, Gradient, Param, Slices};
-use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
+use super::{Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants};
+use super::{Fold, Gradient, Param, Slices};
+use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision, Tensor};
 use std::time::{Duration, Instant};
 
 /// With fewer operations any kernel is done before its submission is.
@@ -39,8 +40,9 @@ pub(super) fn choose(
     }
     let rows = rows.min(MOST_ROWS);
     let folded = if fold { ", folded" } else { "" };
-    let key =
-        format!("convolution {}, {time}x{mel} {inputs} -> {outputs}{folded}, {rows} rows of {}", operation.entry(), shape.mel);
+    let mixed = if gpu.precision() == Precision::Mixed { ", mixed" } else { "" };
+    let entry = operation.entry();
+    let key = format!("convolution {entry}, {time}x{mel} {inputs} -> {outputs}{folded}{mixed}, {rows} rows of {}", shape.mel);
     let names: Vec<&str> = labels.iter().map(String::as_str).collect();
     candidates[gpu.choose(&key, &names, || Trial::new(gpu, operation, &candidates, shape, fold, rows))]
 }
@@ -89,7 +91,10 @@ impl<'g> Trial<'g> {
             first_input: 0,
             scratch: &scratch,
         };
-        let layers = candidates.iter().map(|&variant| Convolution::with_variants(gpu, variant.into(), shape, slices, &tensors));
+        let layers = candidates.iter().map(|&variant| {
+            let variants = ConvolutionVariants::only(variant, operation);
+            Convolution::with_variants(gpu, variants, shape, slices, &tensors)
+        });
         let layers = layers.collect::<Result<_, _>>()?;
         let written = match operation {
             Operation::Forward => vec![y.tensor],

@@ -1,7 +1,8 @@
 //! The kernels of the convolution family, and which of them an adapter gets.
 
+use super::convolution_matrix::{self, MatrixTile};
 use super::{ConvolutionShape, convolution_contest};
-use crate::gpu::{Constant, Gpu, Grid, Shader};
+use crate::gpu::{Constant, Gpu, Grid, Precision, Shader};
 
 /// The three things that a convolution does, each by kernels of its own choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ enum Family {
     Tiled { product: Tile, weight: Tile },
     /// `convolution_single.wgsl`, and the plain one for everything but forward.
     Single,
+    /// `convolution_matrix.wgsl` and `convolution_matrix_weight.wgsl`
+    Matrix { product: MatrixTile, weight: MatrixTile },
     /// `convolution_subgroup.wgsl`
     Subgroup { lanes: usize },
     /// `convolution_aligned_subgroup.wgsl`
@@ -70,11 +73,25 @@ const TILED: [ConvolutionVariant; 5] = [
     tiled([64, 32, 1], [96, 32, 1]),
 ];
 
+const fn matrix(product: [usize; 5], weight: [usize; 5]) -> ConvolutionVariant {
+    ConvolutionVariant(Family::Matrix { product: MatrixTile::new(product), weight: MatrixTile::new(weight) })
+}
+
+/// The same for matrix units.
+const MATRIX: [ConvolutionVariant; 6] = [
+    matrix([128, 32, 16, 2, 2], [32, 32, 32, 2, 2]),
+    matrix([128, 32, 16, 1, 2], [32, 32, 64, 2, 2]),
+    matrix([128, 32, 32, 2, 2], [32, 32, 32, 1, 2]),
+    matrix([64, 32, 32, 1, 2], [96, 32, 32, 2, 2]),
+    matrix([128, 64, 32, 4, 2], [64, 64, 32, 2, 2]),
+    matrix([128, 128, 16, 4, 2], [128, 128, 16, 4, 2]),
+];
+
 impl ConvolutionVariant {
     pub(super) const PLAIN: Self = Self(Family::Plain);
 
-    /// Those that run on the adapter: on a software adapter the one that it gets first, on hardware the one that others are
-    /// measured against.
+    /// Those that run on the adapter in the handle's precision: on a software adapter the one that it gets first, on hardware
+    /// the one that others are measured against.
     pub fn available(gpu: &Gpu) -> Vec<Self> {
         let summary = gpu.summary();
         let [least, most] = summary.subgroup_sizes.map(|lanes| lanes as usize);
@@ -83,10 +100,12 @@ impl ConvolutionVariant {
         } else {
             Vec::new()
         };
+        let rounds = gpu.precision() == Precision::Mixed;
+        let matrix = if rounds && convolution_matrix::runs_on(summary) { &MATRIX[..] } else { &[] };
         let parts = if summary.is_software() {
-            [&subgroups[..], &[Self::PLAIN, Self(Family::Single)], &TILED]
+            [&subgroups[..], &[Self::PLAIN, Self(Family::Single)], &TILED, matrix]
         } else {
-            [&[Self::PLAIN, Self(Family::Single)], &TILED[..], &subgroups]
+            [&[Self::PLAIN, Self(Family::Single)], &TILED[..], matrix, &subgroups]
         };
         parts.concat()
     }
@@ -96,8 +115,13 @@ impl ConvolutionVariant {
         match self.0 {
             Family::Plain | Family::Subgroup { .. } => true,
             Family::Single => shape.inputs == 1,
-            Family::Tiled { .. } | Family::AlignedSubgroup { .. } => in_fours,
+            Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => in_fours,
         }
+    }
+
+    /// Whether the adapter's workgroups hold its tile of an operation.
+    fn fits(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> bool {
+        self.matrix_tile(operation).is_none_or(|tile| tile.fits(gpu.summary(), operation, shape))
     }
 
     /// The name of its shader.
@@ -112,6 +136,7 @@ impl ConvolutionVariant {
                 let Tile { rows, columns, wide } = self.tile(operation);
                 format!("tiled {rows}x{columns}x{}", 4 * wide)
             }
+            Family::Matrix { product, .. } => self.matrix_tile(operation).unwrap_or(product).label(),
             _ => self.name().to_owned(),
         }
     }
@@ -122,20 +147,32 @@ impl ConvolutionVariant {
             (Family::Plain | Family::Single, _) => "convolution",
             (Family::Tiled { .. }, Operation::BackwardWeight) => "convolution_tiled_weight",
             (Family::Tiled { .. }, _) => "convolution_tiled",
+            (Family::Matrix { .. }, Operation::BackwardWeight) => "convolution_matrix_weight",
+            (Family::Matrix { .. }, _) => "convolution_matrix",
             (Family::Subgroup { .. }, _) => "convolution_subgroup",
             (Family::AlignedSubgroup { .. }, _) => "convolution_aligned_subgroup",
         })
     }
 
     /// The constants that only its shader has.
-    pub(super) fn constants(&self, operation: Operation) -> Vec<(&'static str, Constant)> {
+    pub(super) fn constants(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
+        let round = ("ROUND", (gpu.precision() == Precision::Mixed).into());
         match self.0 {
-            Family::Plain | Family::Single => Vec::new(),
-            Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![("LANES", lanes.into())],
+            Family::Plain => vec![round],
+            Family::Single => {
+                if operation == Operation::Forward {
+                    Vec::new()
+                } else {
+                    vec![round]
+                }
+            }
+            Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![round, ("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation);
-                vec![("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
+                vec![round, ("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
             }
+            // They always round.
+            Family::Matrix { product, .. } => self.matrix_tile(operation).unwrap_or(product).constants(operation, shape),
         }
     }
 
@@ -147,14 +184,29 @@ impl ConvolutionVariant {
             (Family::Plain | Family::Single, _) => narrow(128, 32),
             (Family::Tiled { weight, .. }, Operation::BackwardWeight) => weight,
             (Family::Tiled { product, .. }, _) => product,
+            (Family::Matrix { weight, .. }, Operation::BackwardWeight) => narrow(weight.rows, weight.columns),
+            (Family::Matrix { product, .. }, _) => narrow(product.rows, product.columns),
             (Family::Subgroup { lanes }, _) => narrow(16, 4 * lanes),
             (Family::AlignedSubgroup { lanes }, _) => narrow(32, 4 * lanes),
         }
     }
 
+    fn matrix_tile(&self, operation: Operation) -> Option<MatrixTile> {
+        match (self.0, operation) {
+            (Family::Matrix { weight, .. }, Operation::BackwardWeight) => Some(weight),
+            (Family::Matrix { product, .. }, _) => Some(product),
+            _ => None,
+        }
+    }
+
+    /// What the pixels of a split of the weight's gradient must be a multiple of.
+    pub(super) fn split_multiple(&self) -> usize {
+        self.matrix_tile(Operation::BackwardWeight).map_or(16, |tile| tile.step)
+    }
+
     /// Whether the gradient of the bias comes along with that of the weight.
     pub(super) fn brings_bias(&self) -> bool {
-        matches!(self.0, Family::Tiled { .. })
+        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. })
     }
 
     /// The variant whose kernel sums up the gradient of the bias alone.
@@ -196,6 +248,10 @@ impl ConvolutionVariant {
             Family::Subgroup { .. } | Family::AlignedSubgroup { .. } => {
                 Grid([columns, (taps * shape.inputs.div_ceil(tile.rows)) as u32, splits])
             }
+            Family::Matrix { weight, .. } => {
+                let groups = weight.groups(Operation::BackwardWeight, shape);
+                Grid([(groups * shape.inputs.div_ceil(weight.rows)) as u32, splits, columns])
+            }
             Family::Plain | Family::Single | Family::Tiled { .. } => {
                 Grid([(taps * shape.inputs).div_ceil(tile.rows) as u32, splits, columns])
             }
@@ -218,6 +274,25 @@ impl From<ConvolutionVariant> for ConvolutionVariants {
 }
 
 impl ConvolutionVariants {
+    /// One variant where its tiles fit, the plain one for the other operations.
+    pub fn fitting(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape) -> Self {
+        let of = |operation| if variant.fits(gpu, operation, shape) { variant } else { ConvolutionVariant::PLAIN };
+        Self::each(of)
+    }
+
+    /// One variant for one operation, the plain one for the others.
+    pub(super) fn only(variant: ConvolutionVariant, operation: Operation) -> Self {
+        Self::each(|other| if other == operation { variant } else { ConvolutionVariant::PLAIN })
+    }
+
+    fn each(of: impl Fn(Operation) -> ConvolutionVariant) -> Self {
+        Self {
+            forward: of(Operation::Forward),
+            backward_input: of(Operation::BackwardInput),
+            backward_weight: of(Operation::BackwardWeight),
+        }
+    }
+
     /// Those that the adapter gets for `rows` rows of tensors whose channels come in fours, or do not. With runtime checks
     /// always the plain ones: software adapters take ten seconds to compile the others with them.
     pub fn choose(gpu: &Gpu, shape: ConvolutionShape, fold: bool, rows: usize, in_fours: bool) -> Self {
@@ -229,12 +304,10 @@ impl ConvolutionVariants {
         if gpu.summary().is_software() {
             return takes[0].into();
         }
-        let of = |operation| convolution_contest::choose(gpu, operation, &takes, shape, fold, rows);
-        Self {
-            forward: of(Operation::Forward),
-            backward_input: of(Operation::BackwardInput),
-            backward_weight: of(Operation::BackwardWeight),
-        }
+        Self::each(|operation| {
+            let fit: Vec<_> = takes.iter().copied().filter(|variant| variant.fits(gpu, operation, shape)).collect();
+            convolution_contest::choose(gpu, operation, &fit, shape, fold, rows)
+        })
     }
 
     /// Whether the forward kernel can bring the moments of y.
@@ -257,6 +330,47 @@ impl ConvolutionVariants {
             Operation::Forward => self.forward,
             Operation::BackwardInput => self.backward_input,
             Operation::BackwardWeight => self.backward_weight,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    /// The adapters that the tests run on may have no matrix units; what is offered to others must at least be valid.
+    #[test]
+    fn every_matrix_tile_makes_a_valid_shader_of_bounded_size() {
+        let layer = |kernel, [inputs, outputs]: [usize; 2], mel| ConvolutionShape { kernel, inputs, outputs, mel };
+        let shapes = [layer([5, 5], [32; 2], 128), layer([3, 3], [36, 40], 77), layer([1, 1], [128, 512], 1)];
+        for (variant, shape) in MATRIX.iter().flat_map(|variant| shapes.map(|shape| (variant, shape))) {
+            for operation in [Operation::Forward, Operation::BackwardInput, Operation::BackwardWeight] {
+                let tile = variant.matrix_tile(operation).expect("a variant of matrices");
+                let sizes = [("KERNEL_TIME", shape.kernel[0]), ("KERNEL_MEL", shape.kernel[1]), ("MEL", shape.mel)];
+                let channels = [("INPUTS", shape.inputs), ("OUTPUTS", shape.outputs)];
+                let mut constants: Vec<(&str, Constant)> = vec![("FOLD", true.into())];
+                constants.extend(sizes.iter().chain(&channels).map(|&(name, size)| (name, size.into())));
+                constants.extend(tile.constants(operation, shape));
+                let text = crate::gpu::specialise(variant.shader(operation).0, &constants).unwrap();
+                let label = format!("{} of {shape:?}", variant.label(operation));
+                let module =
+                    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{label}: {}", e.emit_to_string(&text)));
+                let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module);
+                let info = info.unwrap_or_else(|e| panic!("{label}: {}", e.emit_to_string(&text)));
+                naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None).unwrap();
+                // What the host counts is what the shader takes.
+                let place = module.entry_points.iter().position(|entry| entry.name == operation.entry()).unwrap();
+                let used = info.get_entry_point(place);
+                let shared = module
+                    .global_variables
+                    .iter()
+                    .filter(|(handle, variable)| variable.space == naga::AddressSpace::WorkGroup && !used[*handle].is_empty());
+                let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+                assert_eq!(tile.workgroup_bytes(operation, shape), bytes as usize, "{label}, {operation:?}");
+                let threads = module.entry_points[place].workgroup_size[0] as usize;
+                assert_eq!(tile.threads(operation, shape), threads, "{label}, {operation:?}");
+            }
         }
     }
 }

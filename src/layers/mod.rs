@@ -13,6 +13,7 @@ mod average_pool;
 mod batch_norm;
 mod convolution;
 mod convolution_contest;
+mod convolution_matrix;
 mod convolution_variant;
 mod decision;
 mod dense_block;

@@ -20,6 +20,7 @@ pub mod finite_difference;
 pub mod global_average_pool;
 pub mod gradient_clip;
 pub mod gru;
+pub mod half;
 pub mod indrnn;
 pub mod indrnn_scan;
 pub mod linear;

@@ -2,13 +2,13 @@
 
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::{Gpu, GpuError, Precision};
 use crate::layers::{
     Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Declarations, Fold, Gradient,
     Parameters, Size, Slices,
 };
-use crate::reference;
 use crate::reference::noise::Noise;
+use crate::reference::{self, half};
 
 /// One convolution to try.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +54,7 @@ impl Case {
         variant.takes(self.shape(), self.in_fours())
     }
 
-    /// What the adapter gets for it.
+    /// What the adapter gets for it in the handle's precision.
     pub fn variants(self, gpu: &Gpu) -> ConvolutionVariants {
         let rows = self.capacity.batch * self.capacity.frames * self.mel;
         ConvolutionVariants::choose(gpu, self.shape(), self.fold, rows, self.in_fours())
@@ -64,7 +64,8 @@ impl Case {
         Slices::one(self.capacity.batch).at_most(self.per_slice)
     }
 
-    fn shape(self) -> ConvolutionShape {
+    /// What it is compiled for.
+    pub fn shape(self) -> ConvolutionShape {
         ConvolutionShape { kernel: self.kernel, inputs: self.channels[0], outputs: self.channels[1], mel: self.mel }
     }
 
@@ -107,26 +108,36 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     check_variants(gpu, case.variants(gpu), case)
 }
 
-/// The same of kernels of these variants.
+/// The same of kernels of these variants. Under mixed precision the reference is given what operands are rounded to.
 pub fn check_variants(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let (bench, size, slices) = (Bench::new(gpu), case.reference(), case.slices());
     let [inputs, outputs] = case.channels;
     let all_inputs = case.first_input + inputs;
     let mut noise = Noise::new(size.output_len() as u64);
-    let (x, dy) = (noise.numbers(size.input_len()), noise.numbers(size.output_len()));
+    let (mut x, mut dy) = (noise.numbers(size.input_len()), noise.numbers(size.output_len()));
     let (before_y, before_dx) = (noise.numbers(size.output_len()), noise.numbers(size.input_len()));
-    let (scale, shift) = (noise.numbers(all_inputs), noise.numbers(all_inputs));
+    let (mut scale, mut shift) = (noise.numbers(all_inputs), noise.numbers(all_inputs));
+    let mixed = gpu.precision() == Precision::Mixed;
+    if mixed {
+        // So few bits that every activation is exact in f32: it is rounded once, here as there.
+        for values in [&mut x, &mut scale, &mut shift] {
+            values.iter_mut().for_each(|value| *value = (*value * 256.0).round() / 256.0);
+        }
+        // So small that many are below the normal numbers of f16.
+        dy.iter_mut().for_each(|value| *value /= 4096.0);
+    }
+    let operand = |values: Vec<f64>| if mixed { values.into_iter().map(half::round).collect() } else { values };
     let bias = noise.numbers(outputs);
     let taps = case.kernel[0] * case.kernel[1];
     let all_weights = noise.numbers(taps * all_inputs * outputs);
     let mine = |at: usize| (at / outputs) % all_inputs >= case.first_input;
-    let weight: Vec<f64> = (0..all_weights.len()).filter(|&at| mine(at)).map(|at| all_weights[at]).collect();
-    let activation: Vec<f64> = if case.fold {
+    let weight: Vec<f64> = operand((0..all_weights.len()).filter(|&at| mine(at)).map(|at| all_weights[at]).collect());
+    let activation: Vec<f64> = operand(if case.fold {
         let channel = |at: usize| case.first_input + at % inputs;
         x.iter().enumerate().map(|(at, x)| (x * scale[channel(at)] + shift[channel(at)]).max(0.0)).collect()
     } else {
         x.clone()
-    };
+    });
 
     let (in_x, in_dx, in_y) = (case.layout(inputs, 1), case.layout(inputs, 2), case.layout(outputs, 3));
     let mut declarations = Declarations::default();
@@ -164,6 +175,7 @@ pub fn check_variants(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> R
         layer.backward_input(pass, case.size.batch, case.size.frames);
     })?;
 
+    let dy = operand(dy);
     let no_bias = vec![0.0; outputs];
     let mut y_expected =
         reference::convolution::forward(size, &activation, &weight, if case.first_input > 0 { &no_bias } else { &bias });
@@ -178,7 +190,8 @@ pub fn check_variants(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> R
     let dweight: Vec<f64> =
         (0..all_weights.len()).map(|at| if mine(at) { dweight.next().unwrap_or(f64::NAN) } else { f64::NAN }).collect();
     let dbias = if case.first_input > 0 { vec![f64::NAN; outputs] } else { reference::convolution::backward_bias(size, &dy) };
-    let mut result = Comparisons::new(variants.name(), &case);
+    let precision = if mixed { ", mixed" } else { "" };
+    let mut result = Comparisons::new(variants.name(), &format!("{case}{precision}"));
     result.add("y", &in_y.spread(case.size, &y_expected), &bench.get(&y.value.tensor)?);
     result.add("dx", &in_dx.spread(case.size, &dx_expected), &bench.get(&dx.tensor)?);
     result.add("dweight", &dweight, &bench.get(&weight_tensors.grad)?);

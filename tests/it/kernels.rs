@@ -1,8 +1,8 @@
 //! Every kernel of a layer beside its `f64` reference over a table of odd shapes, compiled without runtime checks as in use, and
 //! again with them: a read or write out of bounds shows as a difference between the two.
 
-use melgrad::gpu::{Gpu, GpuError, GpuOptions};
-use melgrad::layers::{ConvolutionVariant, Gradient, Mode, PoolShape, Size};
+use melgrad::gpu::{Gpu, GpuError, GpuOptions, Precision};
+use melgrad::layers::{ConvolutionVariant, ConvolutionVariants, Gradient, Mode, PoolShape, Size};
 use melgrad::selftest::{Comparison, batch_norm, convolution, elementwise, global_average_pool, linear, pool, unit};
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -117,23 +117,27 @@ fn convolutions() -> Vec<convolution::Case> {
     ]
 }
 
-/// Runs the kernels of one variant, if the adapter has it.
-fn try_variant(shader: &str, cases: [&[convolution::Case]; 2]) {
-    let mut variants = ConvolutionVariant::available(devices()[0]);
+/// Runs the kernels of one variant in one precision, if the adapter has it.
+fn try_variant(shader: &str, precision: Precision, cases: [&[convolution::Case]; 2]) {
+    let mut variants = ConvolutionVariant::available(&devices()[0].with_precision(precision));
     variants.retain(|variant| variant.name() == shader);
     if variants.is_empty() {
-        println!("{} cannot run {shader}", devices()[0].summary().name);
+        println!("{} cannot run {shader} in {precision}", devices()[0].summary().name);
     }
     for variant in variants {
         let cases = cases.map(|cases| cases.iter().copied().filter(|case| case.fits(variant)).collect::<Vec<_>>());
-        try_each([&cases[0], &cases[1]], |gpu, case| convolution::check_variants(gpu, variant.into(), case));
+        try_each([&cases[0], &cases[1]], |gpu, case| {
+            let gpu = gpu.with_precision(precision);
+            convolution::check_variants(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
+        });
     }
 }
 
 #[test]
 fn convolution_agrees_with_its_reference() {
     let cases = convolutions();
-    try_variant("convolution", [&cases, &cases]);
+    try_variant("convolution", Precision::F32, [&cases, &cases]);
+    try_variant("convolution", Precision::Mixed, [&cases[..6], &cases[..6]]);
 }
 
 #[test]
@@ -143,25 +147,44 @@ fn convolution_subgroup_agrees_with_its_reference() {
     // seconds, the one case that holds most.
     let few = [[5, 10], [33, 32], [4, 16], [33, 40], [130, 10], [1, 32], [5, 3]];
     let some: Vec<_> = cases.into_iter().filter(|case| few.contains(&case.channels) && case.mel != 3).collect();
-    try_variant("convolution_subgroup", [&some, &some[..2]]);
+    try_variant("convolution_subgroup", Precision::F32, [&some, &some[..2]]);
+    try_variant("convolution_subgroup", Precision::Mixed, [&some[..2], &some[..1]]);
 }
 
 #[test]
 fn convolution_aligned_subgroup_agrees_with_its_reference() {
     let cases = convolutions_in_fours();
-    try_variant("convolution_aligned_subgroup", [&cases, &cases[..2]]);
+    try_variant("convolution_aligned_subgroup", Precision::F32, [&cases, &cases[..2]]);
+    try_variant("convolution_aligned_subgroup", Precision::Mixed, [&cases[..3], &cases[..1]]);
 }
 
 #[test]
 fn convolution_single_agrees_with_its_reference() {
     let cases = convolutions();
-    try_variant("convolution_single", [&cases, &cases]);
+    try_variant("convolution_single", Precision::F32, [&cases, &cases]);
 }
 
 #[test]
 fn convolution_tiled_agrees_with_its_reference() {
     let cases = convolutions_in_fours();
-    try_variant("convolution_tiled", [&cases, &cases]);
+    try_variant("convolution_tiled", Precision::F32, [&cases, &cases]);
+    try_variant("convolution_tiled", Precision::Mixed, [&cases[..3], &cases[..3]]);
+}
+
+/// Matrix units are of few adapters: elsewhere the shaders are only validated.
+#[test]
+fn convolution_matrix_agrees_with_its_reference() {
+    let plain = convolution::Case::new;
+    // Tiles and steps that lie within lines of mel, of frames that have neighbours, and of several workgroups.
+    let mut cases = convolutions_in_fours();
+    for mel in [32, 64, 128] {
+        let folded = convolution::Case { fold: true, gradient: Gradient::Add, among: 32, ..plain([5, 5], [32, 32], [2, 6, mel]) };
+        cases.extend([folded, plain([3, 3], [36, 40], [1, 3, mel]), plain([1, 3], [16, 4], [2, 2, mel])]);
+    }
+    // Projections of sequences; and wide inputs, in part.
+    cases.push(plain([1, 1], [128, 512], [3, 77, 1]));
+    cases.push(convolution::Case { fold: true, first_input: 32, ..plain([1, 1], [288, 32], [2, 5, 128]) });
+    try_variant("convolution_matrix", Precision::Mixed, [&cases, &cases]);
 }
 
 /// Channels in fours, and sizes that tiles do not divide.

@@ -6,15 +6,21 @@ use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::path::Path;
 
-/// What a file may use: immediates, and what the variant that its name ends in is for.
+/// What a file may use: immediates, and what the variants that its name tells of are for.
 fn capabilities(name: &str) -> Capabilities {
-    match name.trim_end_matches(".wgsl").rsplit('_').next() {
-        Some("subgroup") => Capabilities::IMMEDIATES | Capabilities::SUBGROUP,
-        Some("coop") => {
-            Capabilities::IMMEDIATES | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX
-        }
-        _ => Capabilities::IMMEDIATES,
+    let words: Vec<&str> = name.trim_end_matches(".wgsl").split('_').collect();
+    let mut capabilities = Capabilities::IMMEDIATES;
+    if words.contains(&"convolution") {
+        // Operands that are rounded to f16.
+        capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     }
+    if words.contains(&"subgroup") || words.contains(&"matrix") {
+        capabilities |= Capabilities::SUBGROUP;
+    }
+    if words.contains(&"matrix") {
+        capabilities |= Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
+    }
+    capabilities
 }
 
 /// naga has no HLSL for cooperative matrices.
