@@ -21,7 +21,7 @@ const COPIED: u64 = 512 << 20;
 /// Vectors that an invocation copies: the best of these counts.
 const EACH: [usize; 3] = [1, 4, 16];
 
-const SAMPLING: Sampling = Sampling { samples: 9, at_least: Duration::from_millis(2), in_all: Duration::from_secs(2) };
+const SAMPLING: Sampling = Sampling { samples: 7, at_least: Duration::from_millis(2), in_all: Duration::from_millis(300) };
 
 /// What was reached on one adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -153,8 +153,8 @@ fn an_epoch_is_timed_and_what_is_reckoned_is_said() {
     assert_eq!((&rows[0]["train_clips"], &rows[0]["batches"]), (&Value::from(10), &Value::from(1)), "too few to part");
     assert_eq!((&rows[0]["reckoned"], &rows[0]["batches_timed"]), (&Value::from(false), &rows[0]["turns"]));
 
-    let said = sandbox.good(&["bench", "--epoch", "rnn", "--clips", "50", "--seconds", "0.001"]);
-    assert!(said.contains("the epoch is reckoned from some batches: rnn (1 of 2 batches a turn)"), "{said}");
+    let said = sandbox.good(&["bench", "--epoch", "indrnn", "--clips", "40", "--seconds", "0.001"]);
+    assert!(said.contains("the epoch is reckoned from some batches: indrnn (1 of 2 batches a turn)"), "{said}");
 }
 
 #[test]
@@ -171,6 +171,11 @@ fn kernels_stand_beside_what_the_adapter_does_at_most() {
         assert!((share - gflop / most).abs() < 1e-9, "{row}");
         assert!(share < 1.0, "nothing computes faster than registers: {row}");
     }
+    let lines = sandbox.good(&["bench", "--kernels", "softmax_cross_entropy", "--lines"]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["adapter"], lines.len()), (&document["adapter"], 2));
+    positive(&lines[0]["ceilings"], &["copy_gb_per_s"]);
+    assert_eq!(lines[1]["family"], "softmax_cross_entropy");
     for kernel in ["indrnn.forward", "indrnn.backward", "indrnn_scan.forward", "softmax_cross_entropy.forward"] {
         assert!(rows.iter().any(|row| row["kernel"] == kernel), "{kernel}: {json}");
     }

@@ -47,6 +47,9 @@ pub struct BenchArgs {
     /// A table at the end in place of a JSON line for each workload
     #[arg(long, conflicts_with = "what")]
     table: bool,
+    /// With --kernels: JSON lines in place of the table, the adapter and its ceilings first, each kernel as soon as it is known
+    #[arg(long, requires = "kernels", conflicts_with = "json")]
+    lines: bool,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -149,9 +152,15 @@ fn kernels(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
     }
     let gpu = global.gpu()?;
     eprintln!("what the adapter does at most");
-    let ceilings = Ceilings::measure(&gpu)?;
+    let (adapter, ceilings) = (adapter_words(&gpu), Ceilings::measure(&gpu)?);
+    if args.lines {
+        super::say(serde_json::json!({ "adapter": adapter, "ceilings": ceilings }));
+    }
     let mut last = String::new();
     let mut told = |row: &KernelRow| {
+        if args.lines {
+            super::say(serde_json::json!(row));
+        }
         let words = format!("{}, {}", row.variant, row.shape);
         if words != last {
             eprintln!("{words}");
@@ -159,10 +168,10 @@ fn kernels(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         }
     };
     let kernels = measure_kernels(&gpu, &ceilings, &args.names, &mut told)?;
-    let document = Kernels { adapter: adapter_words(&gpu), ceilings, kernels };
+    let document = Kernels { adapter, ceilings, kernels };
     if global.json {
         super::say(serde_json::to_string(&document)?);
-    } else {
+    } else if !args.lines {
         super::say(tables::kernels(&document));
     }
     Ok(())
