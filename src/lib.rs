@@ -24,7 +24,7 @@
 //! | [`report`] | what becomes of events and results: terminal, JSONL, CSV, TensorBoard, pictures, a page |
 //! | [`reference`] | every layer in plain f64, for the tests and the self-test |
 //! | [`selftest`] | each kernel against its reference on the adapter at hand |
-//! | [`bench`] | milliseconds per training step |
+//! | [`bench`] | milliseconds per step, seconds per epoch, kernels beside the adapter's ceilings |
 //! | [`cli`] | one file per command; no work is done there |
 //!
 //! Dependencies run one way: `audio -> features -> dataset` and `gpu -> layers -> models, optim` never see each other;

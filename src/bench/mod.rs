@@ -1,146 +1,21 @@
-//! The step benchmark: milliseconds per training step of named workloads on synthetic data.
+//! What things cost on the adapter at hand, and nothing that could make them look cheaper than they are.
 //!
-//! A step is upload, forward, backward and Adam's update, as in training; at most two are in flight. Steps are timed after
-//! warm-up, in several rounds; the figure is the best mean of a round, as `benches/pytorch_peers.py` takes it.
+//! [`measure`] times a training step, [`measure_epochs`] an epoch by the loop of training itself, [`measure_kernels`] each
+//! kernel by itself beside the [`Ceilings`] of the adapter, measured in the same run; [`compare`] puts two saved outputs
+//! beside each other.
 
+mod ceilings;
+mod compare;
+mod epoch;
+mod kernels;
+mod saved;
+mod step;
 mod workload;
 
+pub use ceilings::{Ceilings, Floors};
+pub use compare::{Comparison, ComparisonRow, Side, compare};
+pub use epoch::{EpochMeasurement, EpochOptions, measure_epochs};
+pub use kernels::{FAMILIES, KernelRow, measure_kernels};
+pub use saved::{Figure, Saved, SavedError, Unit};
+pub use step::{Bench, Measurement, measure};
 pub use workload::{Workload, WorkloadError};
-
-use crate::gpu::{Gpu, GpuError, Pass, Profile, Timer};
-use crate::layers::{Mode, Size};
-use crate::models::{BuildError, Network};
-use crate::optim::{Optimizer, OptimizerSettings};
-use crate::reference::noise::Noise;
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// Rounds of which the best counts.
-const ROUNDS: usize = 3;
-/// A round has as many steps as fit this time, at least one.
-const ROUND_TIME: Duration = Duration::from_millis(700);
-/// Steps before timing: kernels compile at their first dispatch, memory is touched.
-const WARM_UP: usize = 2;
-
-/// One line of output.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Measurement {
-    /// As in `benches/pytorch_peers.py`.
-    pub workload: String,
-    /// `f32`
-    pub precision: String,
-    /// Wall milliseconds of a step.
-    pub ms_per_step: f64,
-    /// Device milliseconds of a step, where the adapter has timestamps.
-    pub gpu_ms: Option<f64>,
-    /// Milliseconds that the host takes to fill, record and submit a step, without waiting.
-    pub host_ms: f64,
-    /// Kernels per step.
-    pub dispatches: usize,
-    /// Submissions per step.
-    pub submissions: usize,
-    /// Bytes of all tensors.
-    pub peak_bytes: u64,
-    /// The adapter, its backend and driver.
-    pub adapter: String,
-    /// Seconds from the start of building the network to the end of the first step.
-    pub first_step_seconds: f64,
-    /// Kernels that were chosen by measuring: what for, and which.
-    pub kernels: BTreeMap<String, String>,
-}
-
-/// A network on synthetic data, ready to step.
-pub struct Bench {
-    network: Network,
-    optimizer: Optimizer,
-    size: Size,
-    features: Vec<f32>,
-    labels: Vec<u32>,
-}
-
-impl Bench {
-    /// Builds the network of `workload` and its data.
-    pub fn new(gpu: &Gpu, workload: &Workload) -> Result<Self, BuildError> {
-        let dimensions = workload.dimensions;
-        let network = Network::new(gpu, &workload.model, dimensions)?;
-        network.initialise(0);
-        let optimizer = Optimizer::new(gpu, network.parameters(), OptimizerSettings::default())?;
-        let mut noise = Noise::new(1);
-        let features =
-            noise.numbers(dimensions.batch * dimensions.frames * dimensions.mels).into_iter().map(|v| v as f32).collect();
-        let labels = noise.labels(dimensions.batch, dimensions.classes);
-        let size = Size { batch: dimensions.batch, frames: dimensions.frames };
-        Ok(Self { network, optimizer, size, features, labels })
-    }
-
-    fn step<'a>(&'a self, mut pass: Pass<'a>) -> Result<(usize, usize), GpuError> {
-        self.network.upload(&self.features, &self.labels);
-        self.network.forward(&mut pass, self.size, Mode::Train);
-        self.network.backward(&mut pass, self.size);
-        self.optimizer.step(&mut pass, 1e-4);
-        let dispatches = pass.dispatches();
-        Ok((dispatches, pass.submit()?))
-    }
-
-    /// One step with every kernel timed on its own: what takes how long, not how long a step takes.
-    pub fn profile(&self) -> Result<Profile, GpuError> {
-        let gpu = self.network.gpu();
-        for _ in 0..WARM_UP {
-            self.step(Pass::new(gpu))?;
-            gpu.wait()?;
-        }
-        let (profile, timer) = (Profile::default(), Timer::new(gpu)?);
-        self.step(Pass::profiled(gpu, &profile, timer.as_ref()))?;
-        Ok(profile)
-    }
-}
-
-/// Measures one workload.
-pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError> {
-    let allocated = gpu.allocated_bytes();
-    let start = Instant::now();
-    let bench = Bench::new(gpu, workload)?;
-    let timer = Timer::new(gpu)?;
-    let mut counts = bench.step(Pass::new(gpu))?;
-    gpu.wait()?;
-    let first_step_seconds = start.elapsed().as_secs_f64();
-    let mut one = Duration::ZERO;
-    for _ in 1..WARM_UP {
-        let start = Instant::now();
-        bench.step(Pass::new(gpu))?;
-        gpu.wait()?;
-        one = start.elapsed();
-    }
-    let steps = (ROUND_TIME.as_secs_f64() / one.as_secs_f64().max(1e-6)).ceil().clamp(1.0, 200.0) as usize;
-    let (mut best, mut host, mut device) = (f64::INFINITY, f64::INFINITY, None);
-    for _ in 0..ROUNDS {
-        let (start, mut recording) = (Instant::now(), Duration::ZERO);
-        for _ in 0..steps {
-            let begin = Instant::now();
-            counts = bench.step(Pass::timed(gpu, timer.as_ref()))?;
-            recording += begin.elapsed();
-            gpu.end_step()?;
-        }
-        gpu.wait()?;
-        let milliseconds = |seconds: f64| 1e3 * seconds / steps as f64;
-        let seconds = timer.as_ref().and_then(Timer::take).map(milliseconds);
-        if milliseconds(start.elapsed().as_secs_f64()) < best {
-            best = milliseconds(start.elapsed().as_secs_f64());
-            device = seconds;
-        }
-        host = host.min(milliseconds(recording.as_secs_f64()));
-    }
-    Ok(Measurement {
-        workload: workload.name.clone(),
-        precision: "f32".into(),
-        ms_per_step: best,
-        gpu_ms: device,
-        host_ms: host,
-        dispatches: counts.0,
-        submissions: counts.1,
-        peak_bytes: gpu.allocated_bytes() - allocated,
-        adapter: crate::train::adapter_words(gpu),
-        first_step_seconds,
-        kernels: gpu.choices(),
-    })
-}

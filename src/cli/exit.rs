@@ -1,5 +1,6 @@
 //! Errors as words and as exit codes: 1 failed (of a capsule: checked and found wrong), 2 usage, 3 data, 4 no usable adapter, 5 device lost, 6 diverged, 7 disk.
 
+use crate::bench::SavedError;
 use crate::compare::{CapsuleError, CompareError, MergeError, StudyError, VerifyError};
 use crate::config::ConfigError;
 use crate::dataset::DatasetError;
@@ -60,6 +61,7 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         .or_else(|| error.downcast_ref::<ConfigError>().map(|_| 2))
         .or_else(|| error.downcast_ref::<UsageError>().map(|_| 2))
         .or_else(|| error.downcast_ref::<DataError>().map(|_| 3))
+        .or_else(|| error.downcast_ref::<SavedError>().map(|_| 3))
 }
 
 fn train(error: &TrainError) -> u8 {

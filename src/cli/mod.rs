@@ -93,7 +93,7 @@ enum Command {
     Report(report::ReportArgs),
     /// Predict the test clips of a published study again on this adapter, or train it again
     Verify(verify::VerifyArgs),
-    /// Milliseconds per training step on this adapter
+    /// Milliseconds per training step or seconds per epoch on this adapter; its kernels beside what it does at most
     Bench(bench::BenchArgs),
 }
 

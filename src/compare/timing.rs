@@ -5,6 +5,7 @@ use super::{CompareError, Entry, Study};
 use crate::config::ModelName;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
+pub use crate::train::Quartiles;
 use crate::train::{Turns, adapter_words};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ pub struct Timing {
     pub models: Vec<ModelTiming>,
 }
 
-/// Times of one network. A turn that was shorter than an epoch counts by its share of the epoch's batches.
+/// Times of one network. A turn that was shorter than an epoch counts by its share of the epoch's clips.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelTiming {
     /// Its name in the study's tables.
@@ -85,11 +86,11 @@ pub fn time_epochs(
         turns.rotate_left(usize::from(round > 0));
         for (model, network, timing) in &mut turns {
             let turn = network.turn().map_err(failed(*model))?;
-            let share = turn.batches as f64 / turn.of.max(1) as f64;
             (timing.batches, timing.of) = (turn.batches, turn.of);
-            timing.epoch_seconds.push(turn.seconds / share);
-            timing.data_seconds.push(turn.data_seconds / share);
-            timing.gpu_seconds.push(turn.gpu_seconds.map(|seconds| seconds / share));
+            let epoch = turn.whole_epoch();
+            timing.epoch_seconds.push(epoch.seconds);
+            timing.data_seconds.push(epoch.data_seconds);
+            timing.gpu_seconds.push(epoch.gpu_seconds);
         }
     }
     turns.sort_by_key(|(model, ..)| *model);
@@ -100,32 +101,6 @@ pub fn time_epochs(
         models.push(timing);
     }
     Ok(Timing { adapter: adapter_words(gpu), train_clips, test_clips, models })
-}
-
-/// A median between its quartiles.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Quartiles {
-    /// A quarter lies below.
-    pub lower: f64,
-    /// Half lies below.
-    pub median: f64,
-    /// A quarter lies above.
-    pub upper: f64,
-}
-
-impl Quartiles {
-    /// Of `values`, by linear interpolation as NumPy's `percentile`; none if there are none.
-    pub fn of(values: &[f64]) -> Option<Self> {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        let at = |share: f64| {
-            let place = share * last as f64;
-            let below = place.floor() as usize;
-            sorted[below] + (place - below as f64) * (sorted[(below + 1).min(last)] - sorted[below])
-        };
-        Some(Self { lower: at(0.25), median: at(0.5), upper: at(0.75) })
-    }
 }
 
 /// One row of `timing.csv`.
@@ -220,14 +195,6 @@ impl WithRatios for Vec<TimingRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quartiles_are_numpys() {
-        let quartiles = Quartiles::of(&[4.0, 1.0, 3.0, 2.0]).unwrap();
-        assert_eq!([quartiles.lower, quartiles.median, quartiles.upper], [1.75, 2.5, 3.25]);
-        assert_eq!(Quartiles::of(&[7.0]).unwrap().lower, 7.0);
-        assert!(Quartiles::of(&[]).is_none());
-    }
 
     #[test]
     fn ratios_are_over_indrnn_beside_the_published_ones() {

@@ -42,15 +42,28 @@ pub struct Pass<'g> {
     open: Option<wgpu::ComputePass<'static>>,
     timer: Option<&'g Timer>,
     profile: Option<&'g Profile>,
+    /// Of the submission being recorded.
     work: f64,
-    dispatches: usize,
-    submissions: usize,
+    counts: Counts,
+}
+
+/// What a pass was given to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Kernels.
+    pub dispatches: usize,
+    /// Submissions so far.
+    pub submissions: usize,
+    /// The sum of what the dispatches bind: see [`Dispatch::bytes_bound`].
+    pub bytes_bound: u64,
+    /// The sum of the work that the dispatches were recorded with.
+    pub work: u64,
 }
 
 impl<'g> Pass<'g> {
     /// Starts recording.
     pub fn new(gpu: &'g Gpu) -> Self {
-        Self { gpu, encoder: None, open: None, timer: None, profile: None, work: 0.0, dispatches: 0, submissions: 0 }
+        Self { gpu, encoder: None, open: None, timer: None, profile: None, work: 0.0, counts: Counts::default() }
     }
 
     /// Starts recording, with the device time of every submission added to `timer`.
@@ -58,8 +71,8 @@ impl<'g> Pass<'g> {
         Self { timer, ..Self::new(gpu) }
     }
 
-    /// Submits and waits for every dispatch by itself, and adds its time to `profile`: the device's by `timer`, or else the
-    /// wall's.
+    /// Submits and waits for every dispatch by itself, as often as `profile` asks for, and adds its time there: the device's
+    /// by `timer`, or else the wall's.
     pub fn profiled(gpu: &'g Gpu, profile: &'g Profile, timer: Option<&'g Timer>) -> Self {
         Self { profile: Some(profile), ..Self::timed(gpu, timer) }
     }
@@ -71,9 +84,28 @@ impl<'g> Pass<'g> {
         if grid.0.contains(&0) {
             return;
         }
-        if self.work > 0.0 && self.work + work as f64 > self.work_per_submission() {
-            self.flush();
+        self.counts.dispatches += 1;
+        self.counts.bytes_bound += dispatch.bytes_bound;
+        self.counts.work += work as u64;
+        match self.profile {
+            Some(profile) => {
+                self.flush();
+                let seconds = profile.sample(|repeats| {
+                    (0..repeats).for_each(|_| self.record(dispatch, grid, immediates, work));
+                    self.seconds_alone()
+                });
+                profile.add(dispatch.label(), work, dispatch.bytes_bound, &seconds);
+            }
+            None => {
+                if self.work > 0.0 && self.work + work as f64 > self.work_per_submission() {
+                    self.flush();
+                }
+                self.record(dispatch, grid, immediates, work);
+            }
         }
+    }
+
+    fn record(&mut self, dispatch: &Dispatch, grid: Grid, immediates: &[u32], work: usize) {
         let pass = self.open();
         pass.set_pipeline(&dispatch.kernel.pipeline);
         pass.set_bind_group(0, &dispatch.group, &[]);
@@ -82,15 +114,16 @@ impl<'g> Pass<'g> {
         }
         pass.dispatch_workgroups(grid.0[0], grid.0[1], grid.0[2]);
         self.work += work as f64;
-        self.dispatches += 1;
-        if let Some(profile) = self.profile {
-            let start = Instant::now();
-            self.flush();
-            // A lost device shows at the pass's end.
-            let _ = self.gpu.wait();
-            let wall = start.elapsed().as_secs_f64();
-            profile.add(dispatch.label(), self.timer.and_then(Timer::take).unwrap_or(wall), work);
-        }
+    }
+
+    /// Seconds that what is recorded takes, submitted and waited for.
+    fn seconds_alone(&mut self) -> f64 {
+        let start = Instant::now();
+        self.flush();
+        // A lost device shows at the pass's end.
+        let _ = self.gpu.wait();
+        let wall = start.elapsed().as_secs_f64();
+        self.timer.and_then(Timer::take).unwrap_or(wall)
     }
 
     /// Units of work that one submission, and so one dispatch, should have at most: 200 ms of it, at the measured rate.
@@ -121,14 +154,19 @@ impl<'g> Pass<'g> {
 
     /// Dispatches recorded so far.
     pub fn dispatches(&self) -> usize {
-        self.dispatches
+        self.counts.dispatches
+    }
+
+    /// What was recorded so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Submits what is recorded; returns the number of submissions that the pass took.
     pub fn submit(mut self) -> Result<usize, GpuError> {
         self.flush();
         self.gpu.health()?;
-        Ok(self.submissions)
+        Ok(self.counts.submissions)
     }
 
     fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
@@ -169,7 +207,7 @@ impl<'g> Pass<'g> {
         drop(pace);
         queue.on_submitted_work_done(move || measured.lock().unwrap_or_else(PoisonError::into_inner).done(submitted, work));
         self.work = 0.0;
-        self.submissions += 1;
+        self.counts.submissions += 1;
         let _ = self.gpu.device().poll(wgpu::PollType::Poll);
     }
 }

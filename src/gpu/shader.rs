@@ -1,7 +1,7 @@
 //! WGSL kernels whose bindings are found by name.
 
 use super::{Constant, Gpu, GpuError, Tensor, specialise};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 /// A shader file, by its name without `.wgsl`.
@@ -13,12 +13,18 @@ pub struct Shader(pub &'static str);
 pub struct Dispatch {
     pub(super) kernel: Arc<Kernel>,
     pub(super) group: wgpu::BindGroup,
+    pub(super) bytes_bound: u64,
 }
 
 impl Dispatch {
     /// `shader.entry`, for profiles and errors.
     pub fn label(&self) -> &str {
         &self.kernel.label
+    }
+
+    /// Bytes of the tensors bound, each counted once and whole, whether or not the kernel reads and writes all of it.
+    pub fn bytes_bound(&self) -> u64 {
+        self.bytes_bound
     }
 }
 
@@ -68,8 +74,15 @@ impl Shader {
             }
         };
         let group = bind(gpu, self.0, entry, &kernel, tensors)?;
-        Ok(Dispatch { kernel, group })
+        let bytes_bound = distinct_bytes(tensors);
+        Ok(Dispatch { kernel, group, bytes_bound })
     }
+}
+
+/// Bytes of `tensors`, one that stands under two names counted once.
+fn distinct_bytes(tensors: &[(&str, &Tensor)]) -> u64 {
+    let place = |tensor: &Tensor| (tensor.buffer().clone(), tensor.offset(), tensor.bytes());
+    tensors.iter().map(|(_, tensor)| place(tensor)).collect::<HashSet<_>>().iter().map(|(_, _, bytes)| bytes).sum()
 }
 
 fn bind(gpu: &Gpu, shader: &str, entry: &str, kernel: &Kernel, tensors: &[(&str, &Tensor)]) -> Result<wgpu::BindGroup, GpuError> {

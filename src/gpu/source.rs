@@ -14,6 +14,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "add",
     "average_pool",
     "batch_norm",
+    "ceiling",
     "convolution",
     "convolution_aligned_subgroup",
     "convolution_matrix",

@@ -129,6 +129,12 @@ impl ConvolutionVariant {
         self.shader(Operation::Forward).0
     }
 
+    /// Its shader and, where it has them, its tiles of products and of the weight's gradient, as words.
+    pub fn words(&self) -> String {
+        let [product, weight] = [Operation::Forward, Operation::BackwardWeight].map(|operation| self.label(operation));
+        if product == weight { product } else { format!("{product}, weight {weight}") }
+    }
+
     /// Its name and the tile of an operation.
     pub(super) fn label(&self, operation: Operation) -> String {
         match self.0 {

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod named_tensor;
 pub mod permute;
 pub mod predictions;
+mod quartiles;
 mod restore;
 mod run;
 pub mod run_directory;
@@ -24,6 +25,7 @@ pub mod weights;
 
 pub use conclude::{evaluate_part, predict_part, write_evaluation};
 pub use early_stop::EarlyStop;
+pub use quartiles::Quartiles;
 pub use restore::restore;
 pub use run::{Mark, Trained, train, train_to_marks};
 use session::Session;

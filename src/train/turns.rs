@@ -27,12 +27,28 @@ pub struct Turn {
     pub batches: usize,
     /// Batches of a whole epoch.
     pub of: usize,
+    /// The share of the epoch's clips that they hold: the last batch of an epoch may be smaller.
+    pub share: f64,
     /// Wall seconds.
     pub seconds: f64,
     /// Of these, the host's for cutting crops and handing them to the device.
     pub data_seconds: f64,
     /// Seconds that the device worked, where the adapter has timestamps.
     pub gpu_seconds: Option<f64>,
+}
+
+impl Turn {
+    /// Whether it was shorter than an epoch.
+    pub fn is_part(&self) -> bool {
+        self.batches < self.of
+    }
+
+    /// What an epoch takes at its pace: the turn itself where it was one, else reckoned by its share of the clips.
+    #[must_use]
+    pub fn whole_epoch(self) -> Self {
+        let (seconds, data_seconds) = (self.seconds / self.share, self.data_seconds / self.share);
+        Self { seconds, data_seconds, gpu_seconds: self.gpu_seconds.map(|seconds| seconds / self.share), ..self }
+    }
 }
 
 impl<'a> Turns<'a> {
@@ -56,11 +72,13 @@ impl<'a> Turns<'a> {
         let Config { train, augment, .. } = self.session.config;
         let size = self.session.network.dimensions().batch;
         let epoch = Batches::training(self.data, size, augment, train.seed, self.epoch);
-        let (of, batches) = (epoch.len(), epoch.take(self.batches));
+        let (of, clips) = (epoch.len(), epoch.windows());
+        let batches = epoch.take(self.batches);
         let result = train_epoch(&mut self.session, self.epoch as usize, &batches, &mut Silence)?;
         self.session.steps += result.steps as u64;
         let (seconds, gpu_seconds) = (result.seconds, result.gpu_seconds);
-        Ok(Turn { batches: batches.len(), of, seconds, data_seconds: result.data_seconds, gpu_seconds })
+        let share = batches.windows() as f64 / clips.max(1) as f64;
+        Ok(Turn { batches: batches.len(), of, share, seconds, data_seconds: result.data_seconds, gpu_seconds })
     }
 
     /// Wall seconds that all windows of the test part take; none where it is empty.

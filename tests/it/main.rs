@@ -3,6 +3,7 @@
 
 mod audio;
 mod baseline;
+mod bench;
 mod checkpoint;
 mod choice;
 mod cli;
