@@ -1,5 +1,6 @@
-// Forward and backward_input of convolution.wgsl on matrix units: the same sums, bindings and immediates. Operands are rounded
+// Forward of convolution.wgsl on matrix units: the same sums, bindings and immediates. Operands are rounded
 // to f16, the activations after the fold; sums are f32. Channels in fours as in convolution_tiled.wgsl, subgroups of 32.
+// `convolution_matrix_back.wgsl` has the gradient of x.
 //
 // Decomposition: a workgroup owns a tile of ROWS rows x COLUMNS columns of the product, a subgroup of it DOWN x WIDE matrices
 // of 16 x 16, and walks the inner dimension STEP channels at a time. Where a tile lies within one line of mel, its rows and
@@ -53,12 +54,16 @@ const RIGHT: u32 = (RIGHT_VECTORS + THREADS - 1u) / THREADS;
 // A row of matrices of a subgroup.
 const RESULT_PITCH: u32 = 4u * WIDE + 2u;
 const RESULT_SIZE: u32 = SIDE * RESULT_PITCH;
+// Vectors of columns of a subgroup's matrices, and those that an invocation owns of the results.
+const VECTORS: u32 = 4u * WIDE;
+const OWN: u32 = SIDE * VECTORS / 32u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
 struct Size {
     batch: u32,
     frames: u32,
+    // The first row of partial_sums that this dispatch writes.
     first_split: u32,
     split_rows: u32,
     // A row of x has x_stride channels, of which x_first .. x_first + INPUTS are read; likewise dx, and y with dy.
@@ -85,11 +90,11 @@ var<immediate> size: Size;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
 // [buffer][row][inner]; [buffer][tap][inner][column] of forward; [buffer][tap][column][inner] of backward_input.
 var<workgroup> left: array<vec4<f16>, 2u * LEFT_SIZE>;
 var<workgroup> right: array<vec4<f16>, 2u * RIGHT_SIZE>;
-var<workgroup> turned: array<vec4<f16>, 2u * TURNED_SIZE>;
 // [subgroup][row][column]
 var<workgroup> results: array<vec4<f32>, SUBGROUPS * RESULT_SIZE>;
 
@@ -154,21 +159,6 @@ fn load_activations(to: ptr<function, Brought>, at: ptr<function, Places>, step:
     (*to).inside = inside;
 }
 
-fn load_gradients(to: ptr<function, Brought>, at: ptr<function, Places>, step: u32, lane: u32) {
-    let taps = step / BACKWARD_STEPS;
-    let time = i32(KERNEL_TIME / 2u) - i32(taps / GROUPS);
-    let mel = i32(GROUPS / 2u) - i32(taps % GROUPS);
-    let channel = (step % BACKWARD_STEPS) * STEP + (lane % INNER) * 4u;
-    let known = min(channel, OUTPUTS - 4u);
-    var inside = 0u;
-    for (var j = 0u; j < LEFT; j += 1u) {
-        let row = neighbour(at, j, time, mel);
-        (*to).values[j] = dy[(select(row, 0u, row == OUTSIDE) * size.y_stride + size.y_first + known) / 4u];
-        inside |= select(0u, 1u << j, row != OUTSIDE && channel < OUTPUTS);
-    }
-    (*to).inside = inside;
-}
-
 fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>, fold: bool) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let i = lane + j * THREADS;
@@ -205,28 +195,6 @@ fn keep_weights(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, R
     }
 }
 
-// The same of the weight on its side: a column is an input, and outputs are the inner dimension.
-fn load_turned(values: ptr<function, array<vec4<f32>, RIGHT>>, step: u32, first_column: u32, lane: u32) {
-    for (var j = 0u; j < RIGHT; j += 1u) {
-        let i = min(lane + j * THREADS, RIGHT_VECTORS - 1u);
-        let tap = step / BACKWARD_STEPS * TOGETHER + i / (INNER * COLUMNS);
-        let output = (step % BACKWARD_STEPS) * STEP + i % INNER * 4u;
-        let input = first_column + i / INNER % COLUMNS;
-        let row = tap * size.weight_inputs + size.weight_first + min(input, INPUTS - 1u);
-        let value = weight[(row * OUTPUTS + min(output, OUTPUTS - 4u)) / 4u];
-        (*values)[j] = select(value, NOTHING, input >= INPUTS || output >= OUTPUTS);
-    }
-}
-
-fn keep_turned(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, RIGHT>>) {
-    for (var j = 0u; j < RIGHT; j += 1u) {
-        let i = lane + j * THREADS;
-        if (i < RIGHT_VECTORS) {
-            turned[buffer * TURNED_SIZE + i / INNER * LEFT_PITCH + i % INNER] = vec4<f16>((*values)[j]);
-        }
-    }
-}
-
 // One step through the tile; sums[d WIDE + w] is matrix (d, w) of a subgroup.
 fn multiply(sums: ptr<function, Sums>, buffer: u32, along: u32, across: u32) {
     var columns: array<coop_mat16x16<f16, B>, WIDE>;
@@ -247,26 +215,6 @@ fn multiply(sums: ptr<function, Sums>, buffer: u32, along: u32, across: u32) {
     }
 }
 
-fn multiply_turned(sums: ptr<function, Sums>, buffer: u32, along: u32, across: u32) {
-    var columns: array<coop_mat16x16<f16, B>, WIDE>;
-    for (var tap = 0u; tap < TOGETHER; tap += 1u) {
-        for (var k = 0u; k < STEP; k += SIDE) {
-            for (var w = 0u; w < WIDE; w += 1u) {
-                let place = buffer * TURNED_SIZE + (tap * COLUMNS + (across * WIDE + w) * SIDE) * LEFT_PITCH + k / 4u;
-                columns[w] = coopLoad<coop_mat16x16<f16, B>>(&turned[place], LEFT_PITCH);
-            }
-            for (var d = 0u; d < DOWN; d += 1u) {
-                // A tap reaches as far to one side as its gradient comes from the other.
-                let row = (along * DOWN + d) * SIDE + TOGETHER - 1u - tap;
-                let rows = coopLoadT<coop_mat16x16<f16, A>>(&left[buffer * LEFT_SIZE + row * LEFT_PITCH + k / 4u], LEFT_PITCH);
-                for (var w = 0u; w < WIDE; w += 1u) {
-                    (*sums)[d * WIDE + w] = coopMultiplyAdd(rows, columns[w], (*sums)[d * WIDE + w]);
-                }
-            }
-        }
-    }
-}
-
 // Brings row d of a subgroup's matrices to workgroup memory.
 fn lay_out(sums: ptr<function, Sums>, subgroup: u32, d: u32) {
     workgroupBarrier();
@@ -274,6 +222,62 @@ fn lay_out(sums: ptr<function, Sums>, subgroup: u32, d: u32) {
         coopStoreT((*sums)[d * WIDE + w], &results[subgroup * RESULT_SIZE + w * 4u], RESULT_PITCH);
     }
     workgroupBarrier();
+}
+
+// The sum over the tile's rows of what invocations that own a column have, in order, for all of them.
+fn add_rows(value: vec4<f32>, lane: u32) -> vec4<f32> {
+    workgroupBarrier();
+    results[lane] = value;
+    workgroupBarrier();
+    let first = lane / 32u % ACROSS * 32u + lane % VECTORS;
+    var total = NOTHING;
+    for (var along = 0u; along < SUBGROUPS / ACROSS; along += 1u) {
+        for (var row = 0u; row < 32u; row += VECTORS) {
+            total += results[first + along * ACROSS * 32u + row];
+        }
+    }
+    return total;
+}
+
+// The sums of a subgroup's part of the tile.
+fn multiply_forward(sums: ptr<function, Sums>, first_row: u32, rows: u32, first_column: u32, lane: u32, subgroup: u32) {
+    var at = places(first_row, rows, lane);
+    var brought: Brought;
+    var weights: array<vec4<f32>, RIGHT>;
+    load_activations(&brought, &at, 0u, lane);
+    load_weights(&weights, 0u, first_column, lane);
+    for (var step = 0u; step < KERNEL_TIME * GROUPS * FORWARD_STEPS; step += 1u) {
+        keep_left(step % 2u, lane, &brought, FOLD);
+        keep_weights(step % 2u, lane, &weights);
+        workgroupBarrier();
+        if (step + 1u < KERNEL_TIME * GROUPS * FORWARD_STEPS) {
+            load_activations(&brought, &at, step + 1u, lane);
+            load_weights(&weights, step + 1u, first_column, lane);
+        }
+        multiply(sums, step % 2u, subgroup / ACROSS, subgroup % ACROSS);
+    }
+}
+
+// Stores matrices d of a subgroup, and leaves what y has there in `mine`: every 32 / VECTORS-th row of a vector of columns.
+fn store_forward(mine: ptr<function, array<vec4<f32>, OWN>>, first_row: u32, rows: u32, column: u32, subgroup: u32, member: u32) {
+    // All loads first: none may wait for the store before it.
+    let known = min(column, OUTPUTS - 4u);
+    for (var i = 0u; i < OWN; i += 1u) {
+        (*mine)[i] = bias[known / 4u];
+    }
+    if (size.add_y != 0u) {
+        for (var i = 0u; i < OWN; i += 1u) {
+            let row = min(first_row + (member + 32u * i) / VECTORS, rows - 1u);
+            (*mine)[i] = y[(row * size.y_stride + size.y_first + known) / 4u];
+        }
+    }
+    for (var i = 0u; i < OWN; i += 1u) {
+        let r = (member + 32u * i) / VECTORS;
+        (*mine)[i] += results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS];
+        if (first_row + r < rows && column < OUTPUTS) {
+            y[((first_row + r) * size.y_stride + size.y_first + column) / 4u] = (*mine)[i];
+        }
+    }
 }
 
 @compute @workgroup_size(THREADS)
@@ -287,44 +291,19 @@ fn forward(
     let rows = size.batch * size.frames * MEL;
     let first_row = (group.z * groups.y + group.y) * ROWS;
     let first_column = group.x * COLUMNS;
-    let along = subgroup / ACROSS;
-    let across = subgroup % ACROSS;
-    var at = places(first_row, rows, lane);
-    var brought: Brought;
-    var weights: array<vec4<f32>, RIGHT>;
+    let column = first_column + (subgroup % ACROSS * VECTORS + member % VECTORS) * 4u;
     var sums: Sums;
-    load_activations(&brought, &at, 0u, lane);
-    load_weights(&weights, 0u, first_column, lane);
-    for (var step = 0u; step < KERNEL_TIME * GROUPS * FORWARD_STEPS; step += 1u) {
-        keep_left(step % 2u, lane, &brought, FOLD);
-        keep_weights(step % 2u, lane, &weights);
-        workgroupBarrier();
-        if (step + 1u < KERNEL_TIME * GROUPS * FORWARD_STEPS) {
-            load_activations(&brought, &at, step + 1u, lane);
-            load_weights(&weights, step + 1u, first_column, lane);
-        }
-        multiply(&sums, step % 2u, along, across);
-    }
+    multiply_forward(&sums, first_row, rows, first_column, lane, subgroup);
     for (var d = 0u; d < DOWN; d += 1u) {
         lay_out(&sums, subgroup, d);
-        for (var i = member; i < SIDE * WIDE * 4u; i += 32u) {
-            let row = first_row + (along * DOWN + d) * SIDE + i / (WIDE * 4u);
-            let column = first_column + (across * WIDE * 4u + i % (WIDE * 4u)) * 4u;
-            if (row < rows && column < OUTPUTS) {
-                let place = (row * size.y_stride + size.y_first + column) / 4u;
-                let sum = results[subgroup * RESULT_SIZE + i / (WIDE * 4u) * RESULT_PITCH + i % (WIDE * 4u)];
-                if (size.add_y != 0u) {
-                    y[place] += sum;
-                } else {
-                    y[place] = bias[column / 4u] + sum;
-                }
-            }
-        }
+        var mine: array<vec4<f32>, OWN>;
+        store_forward(&mine, first_row + (subgroup / ACROSS * DOWN + d) * SIDE, rows, column, subgroup, member);
     }
 }
 
+// Also partial_sums[tile, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y.
 @compute @workgroup_size(THREADS)
-fn backward_input(
+fn forward_with_moments(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
@@ -332,40 +311,36 @@ fn backward_input(
     @builtin(subgroup_invocation_id) member: u32,
 ) {
     let rows = size.batch * size.frames * MEL;
-    let first_row = (group.z * groups.y + group.y) * ROWS;
+    let tile = group.z * groups.y + group.y;
+    let first_row = tile * ROWS;
     let first_column = group.x * COLUMNS;
-    let along = subgroup / ACROSS;
-    let across = subgroup % ACROSS;
-    var at = places(first_row, rows, lane);
-    var brought: Brought;
-    var weights: array<vec4<f32>, RIGHT>;
+    let column = first_column + (subgroup % ACROSS * VECTORS + member % VECTORS) * 4u;
+    let own_row = first_row + subgroup / ACROSS * DOWN * SIDE + member / VECTORS;
     var sums: Sums;
-    load_gradients(&brought, &at, 0u, lane);
-    load_turned(&weights, 0u, first_column, lane);
-    for (var step = 0u; step < KERNEL_TIME * GROUPS * BACKWARD_STEPS; step += 1u) {
-        keep_left(step % 2u, lane, &brought, false);
-        keep_turned(step % 2u, lane, &weights);
-        workgroupBarrier();
-        if (step + 1u < KERNEL_TIME * GROUPS * BACKWARD_STEPS) {
-            load_gradients(&brought, &at, step + 1u, lane);
-            load_turned(&weights, step + 1u, first_column, lane);
-        }
-        multiply_turned(&sums, step % 2u, along, across);
-    }
+    multiply_forward(&sums, first_row, rows, first_column, lane, subgroup);
+    var all: array<vec4<f32>, DOWN * OWN>;
+    var sum = NOTHING;
     for (var d = 0u; d < DOWN; d += 1u) {
         lay_out(&sums, subgroup, d);
-        for (var i = member; i < SIDE * WIDE * 4u; i += 32u) {
-            let row = first_row + (along * DOWN + d) * SIDE + i / (WIDE * 4u);
-            let column = first_column + (across * WIDE * 4u + i % (WIDE * 4u)) * 4u;
-            if (row < rows && column < INPUTS) {
-                let place = (row * size.dx_stride + size.dx_first + column) / 4u;
-                let sum = results[subgroup * RESULT_SIZE + i / (WIDE * 4u) * RESULT_PITCH + i % (WIDE * 4u)];
-                if (size.add_dx != 0u) {
-                    dx[place] += sum;
-                } else {
-                    dx[place] = sum;
-                }
-            }
+        var mine: array<vec4<f32>, OWN>;
+        store_forward(&mine, first_row + (subgroup / ACROSS * DOWN + d) * SIDE, rows, column, subgroup, member);
+        for (var i = 0u; i < OWN; i += 1u) {
+            all[d * OWN + i] = mine[i];
+            sum += select(NOTHING, mine[i], own_row + d * SIDE + i * (32u / VECTORS) < rows);
+        }
+    }
+    let count = f32(min(rows, first_row + ROWS) - min(rows, first_row));
+    let mean = add_rows(sum, lane) / max(1.0, count);
+    sum = NOTHING;
+    for (var i = 0u; i < DOWN * OWN; i += 1u) {
+        let row = own_row + i / OWN * SIDE + i % OWN * (32u / VECTORS);
+        let apart = select(NOTHING, all[i] - mean, row < rows);
+        sum = fma(apart, apart, sum);
+    }
+    sum = add_rows(sum, lane);
+    if (subgroup < ACROSS && member < VECTORS && column < OUTPUTS && first_row < rows) {
+        for (var e = 0u; e < 4u; e += 1u) {
+            partial_sums[(size.first_split + tile) * OUTPUTS + column + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
         }
     }
 }
