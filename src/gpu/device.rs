@@ -4,6 +4,7 @@ use super::adapter::{self, AdapterChoice, AdapterSummary};
 use super::choice::{Choices, KernelPolicy};
 use super::pass::Pace;
 use super::shader::Kernels;
+use super::tensor::Held;
 use super::{Element, GpuError, Precision, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -36,7 +37,7 @@ struct Inner {
     choices: Choices,
     pace: Mutex<Pace>,
     health: Arc<Health>,
-    allocated: AtomicU64,
+    allocated: Arc<AtomicU64>,
 }
 
 /// The first failure that no call returned: a lost device, or an error outside every scope.
@@ -90,7 +91,7 @@ impl Gpu {
                 choices,
                 pace,
                 health,
-                allocated: AtomicU64::new(0),
+                allocated: Arc::default(),
             }),
             Precision::F32,
         ))
@@ -116,7 +117,7 @@ impl Gpu {
         self.0.runtime_checks
     }
 
-    /// Bytes of all tensors allocated so far and still held or not: what a run binds at its peak.
+    /// Bytes of all tensors that are held.
     pub fn allocated_bytes(&self) -> u64 {
         self.0.allocated.load(Ordering::Relaxed)
     }
@@ -145,8 +146,7 @@ impl Gpu {
                 mapped_at_creation: false,
             })
         })?;
-        self.0.allocated.fetch_add(bytes, Ordering::Relaxed);
-        Ok(Tensor::whole(label, buffer, element, shape))
+        Ok(Tensor::whole(label, buffer, element, shape, Held::new(bytes, &self.0.allocated)))
     }
 
     /// How many rows of `row_bytes` one binding holds, at most `rows`: 0 if not even one fits.

@@ -1,5 +1,8 @@
 //! A shaped range of a buffer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Element {
@@ -16,6 +19,26 @@ impl Element {
     }
 }
 
+/// Bytes that count as allocated for as long as any tensor shares them.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: u64,
+    allocated: Arc<AtomicU64>,
+}
+
+impl Held {
+    pub(super) fn new(bytes: u64, allocated: &Arc<AtomicU64>) -> Self {
+        allocated.fetch_add(bytes, Ordering::Relaxed);
+        Self { bytes, allocated: allocated.clone() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.allocated.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// A row-major tensor: buffer, offset, shape, element type. Cloning shares the memory.
 #[derive(Debug, Clone)]
 pub struct Tensor {
@@ -24,11 +47,12 @@ pub struct Tensor {
     offset: u64,
     element: Element,
     shape: Vec<usize>,
+    _held: Arc<Held>,
 }
 
 impl Tensor {
-    pub(super) fn whole(label: &str, buffer: wgpu::Buffer, element: Element, shape: &[usize]) -> Self {
-        Self { label: label.into(), buffer, offset: 0, element, shape: shape.to_vec() }
+    pub(super) fn whole(label: &str, buffer: wgpu::Buffer, element: Element, shape: &[usize], held: Held) -> Self {
+        Self { label: label.into(), buffer, offset: 0, element, shape: shape.to_vec(), _held: Arc::new(held) }
     }
 
     /// The name that errors and debuggers show.

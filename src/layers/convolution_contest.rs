@@ -1,5 +1,6 @@
 //! Which kernels of the convolution family a hardware adapter gets for a shape: measured, and held against the plain ones.
 
+use super::contest::{close_sums, wave};
 use super::convolution_variant::Operation;
 use super::{Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants};
 use super::{Fold, Gradient, Param, Slices};
@@ -12,8 +13,6 @@ const FEWEST_OPERATIONS: usize = 1 << 24;
 const MOST_ROWS: usize = 1 << 16;
 /// Of a measurement.
 const REPEATS: u32 = 20;
-/// Largest difference to the plain kernel, as a share of what is compared: see [`close`].
-const TOLERANCE: f32 = 1e-3;
 
 /// The best of `variants` for one operation over `rows` rows, the first of them being the one that is known to be right.
 pub(super) fn choose(
@@ -78,8 +77,7 @@ impl<'g> Trial<'g> {
         let (scale, shift) = (vector(inputs)?, vector(inputs)?);
         let scratch = gpu.tensor("measured sums", Element::F32, &[shape.scratch(slices)])?;
         for (tensor, factor) in [(&x, 0.7), (&dy, 0.3), (&weight.value, 1.9), (&scale, 1.1), (&shift, 2.3), (&bias.value, 0.9)] {
-            let values: Vec<f32> = (0..tensor.elements()).map(|i| (factor * (i % 65_521) as f32).sin()).collect();
-            gpu.write(tensor, &values);
+            wave(gpu, tensor, factor, 1.0);
         }
         let [x, dx, y, dy] = [x, dx, y, dy].map(|tensor| Channels::whole(&tensor));
         let tensors = ConvolutionTensors {
@@ -144,27 +142,6 @@ impl Contest for Trial<'_> {
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
         let (expected, actual) = (self.results(0)?, self.results(candidate)?);
-        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close(TOLERANCE, self.terms, expected, actual)))
-    }
-}
-
-/// Whether no element is further from the expected one than `tolerance` times the largest magnitude, or `terms` if that is
-/// larger: sums may nearly vanish.
-fn close(tolerance: f32, terms: f32, expected: &[f32], actual: &[f32]) -> bool {
-    let largest = expected.iter().fold(terms, |largest, value| largest.max(value.abs()));
-    // A NaN is close to nothing.
-    expected.iter().zip(actual).all(|(a, b)| (a - b).abs() <= tolerance * largest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::close;
-
-    #[test]
-    fn what_is_off_or_not_a_number_does_not_agree_and_sums_may_vanish() {
-        assert!(close(1e-3, 0.0, &[1.0, -2.0], &[1.001, -2.0]));
-        assert!(!close(1e-3, 0.0, &[1.0, -2.0], &[1.01, -2.0]));
-        assert!(!close(1e-3, 1.0, &[1.0, -2.0], &[f32::NAN, -2.0]) && !close(1e-3, 1.0, &[f32::NAN, 1.0], &[f32::NAN, 1.0]));
-        assert!(!close(1e-3, 0.0, &[1e-6], &[2e-6]) && close(1e-3, 1.0, &[1e-6], &[2e-6]));
+        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close_sums(self.terms, expected, actual)))
     }
 }

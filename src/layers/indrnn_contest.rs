@@ -1,5 +1,6 @@
 //! Step by step or as a scan: which of the two kernels of the IndRNN recurrence an adapter gets for a shape.
 
+use super::contest::{close, wave};
 use super::{IndrnnPath, IndrnnRecurrence, Map, Param, Size};
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
 use std::time::{Duration, Instant};
@@ -17,8 +18,6 @@ const MOST_NUMBERS: usize = 1 << 22;
 /// What a measurement should take, so that the cost of a submission does not count.
 const LONG_ENOUGH: Duration = Duration::from_millis(3);
 const MOST_REPEATS: u32 = 32;
-/// Largest difference between the two, as a share of the largest magnitude: a thousand times what rounding makes.
-const TOLERANCE: f32 = 1e-3;
 
 /// The path for batches of `capacity`, measured where the scan may have something to gain.
 pub(super) fn choose(gpu: &Gpu, capacity: Size, hidden: usize) -> IndrnnPath {
@@ -49,13 +48,9 @@ impl<'g> Trial<'g> {
         let u = Param { value: vector("measured weights")?, grad: vector("measured gradient")? };
         let scratch = gpu.tensor("measured sums", Element::F32, &[size.batch, hidden])?;
         // Inputs and weights of either sign, states that live long.
-        let wave = |tensor: &Tensor, factor: f32| {
-            let values: Vec<f32> = (0..tensor.elements()).map(|i| (factor * (i % 65_521) as f32).sin()).collect();
-            gpu.write(tensor, &values);
-        };
-        wave(&a.value.tensor, 0.7);
-        wave(&h.grad.tensor, 0.3);
-        wave(&u.value, 1.9);
+        wave(gpu, &a.value.tensor, 0.7, 1.0);
+        wave(gpu, &h.grad.tensor, 0.3, 1.0);
+        wave(gpu, &u.value, 1.9, 1.0);
         let layers = PATHS.map(|path| IndrnnRecurrence::with_path(gpu, path, size, &a, &h, &u, &scratch));
         let layers = layers.into_iter().collect::<Result<_, _>>()?;
         Ok(Self { gpu, size, layers, written: [h.value.tensor, a.grad.tensor, u.grad, scratch], repeats: None })
@@ -104,23 +99,5 @@ impl Contest for Trial<'_> {
         let [other_h, ..] = results(candidate, 0)?;
         let [_, other_da, other_du] = results(0, candidate)?;
         Ok(close(&h, &other_h) && close(&da, &other_da) && close(&du, &other_du))
-    }
-}
-
-pub(super) fn close(expected: &[f32], actual: &[f32]) -> bool {
-    let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-    // A NaN is close to nothing.
-    expected.iter().zip(actual).all(|(a, b)| (a - b).abs() <= TOLERANCE * largest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::close;
-
-    #[test]
-    fn what_is_off_or_not_a_number_does_not_agree() {
-        assert!(close(&[1.0, -2.0], &[1.001, -2.0]));
-        assert!(!close(&[1.0, -2.0], &[1.01, -2.0]));
-        assert!(!close(&[1.0, -2.0], &[f32::NAN, -2.0]) && !close(&[f32::NAN, 1.0], &[f32::NAN, 1.0]));
     }
 }

@@ -11,6 +11,7 @@
 mod add;
 mod average_pool;
 mod batch_norm;
+mod contest;
 mod convolution;
 mod convolution_contest;
 mod convolution_matrix;

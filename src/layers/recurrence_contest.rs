@@ -1,6 +1,6 @@
 //! Which of the kernels of a recurrence hardware gets for a shape.
 
-use super::indrnn_contest::close;
+use super::contest::{close, wave};
 use super::{Cell, Direction, Recurrence, RecurrenceTensors, RecurrenceVariant, Size};
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
 use std::time::{Duration, Instant};
@@ -65,15 +65,11 @@ impl<'g> Trial<'g> {
         let dhidden = if cell == Cell::Gru { sequence("measured d gates", columns)? } else { da.clone() };
         let (weight, bias) = (tensor("measured weight", &[hidden, columns])?, tensor("measured bias", &[columns])?);
         // Of either sign, and weights as a network begins: differences of rounding fade.
-        let wave = |tensor: &Tensor, factor: f32, scale: f32| {
-            let values: Vec<f32> = (0..tensor.elements()).map(|i| scale * (factor * (i % 65_521) as f32).sin()).collect();
-            gpu.write(tensor, &values);
-        };
         let bound = (hidden as f32).sqrt().recip();
-        wave(&a, 0.7, 1.0);
-        wave(&dh, 0.3, 1.0);
-        wave(&weight, 1.9, bound);
-        wave(&bias, 1.1, bound);
+        wave(gpu, &a, 0.7, 1.0);
+        wave(gpu, &dh, 0.3, 1.0);
+        wave(gpu, &weight, 1.9, bound);
+        wave(gpu, &bias, 1.1, bound);
         let tensors = RecurrenceTensors { a: &a, h: &h, dh: &dh, da: &da, dhidden: &dhidden, weight: &weight, bias: &bias };
         let layer = |&variant: &RecurrenceVariant| {
             let pair = Direction::BOTH.map(|other| if other == direction { variant } else { RecurrenceVariant::Plain });

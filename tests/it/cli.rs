@@ -28,6 +28,12 @@ impl Sandbox {
         command.args(args).current_dir(self.0.path()).env("MELGRAD_CACHE_DIR", self.path("cache")).output().unwrap()
     }
 
+    /// The same with the kernels that need no measuring.
+    pub fn run_plain(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_melgrad"));
+        command.args(args).current_dir(self.0.path()).env("MELGRAD_KERNELS", "plain").output().unwrap()
+    }
+
     /// Runs what must succeed; standard output.
     pub fn good(&self, args: &[&str]) -> String {
         let output = self.run(args);
@@ -299,4 +305,12 @@ fn a_named_pipe_is_no_file_and_is_not_waited_for() {
     let listed: Value = serde_json::from_str(&sandbox.good(&["prepare", &data, "--json"])).unwrap();
     assert_eq!(listed["bad_files"][0]["reason"], "is not a regular file", "{listed}");
     sandbox.bad(&["features", &sandbox.text("music/low/pipe.wav"), "--out", &sandbox.text("x.npy")], 3);
+}
+
+#[test]
+fn plain_kernels_and_the_sizes_of_bbnn_s_kernels_have_names_of_their_own() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run_plain(&["train", "--model", "bbnn", "nothing"]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("nothing") && !words.contains("--kernels"), "{words}");
 }

@@ -48,7 +48,7 @@ pub struct ModelArgs {
     #[arg(long, env = "MELGRAD_BLOCKS", value_name = "N")]
     blocks: Option<usize>,
     /// bbnn: the two kernels of a block, odd [default: 3,5]
-    #[arg(long, env = "MELGRAD_KERNELS", value_name = "A,B", value_parser = pair)]
+    #[arg(long, env = "MELGRAD_KERNEL_SIZES", value_name = "A,B", value_parser = pair)]
     kernels: Option<[usize; 2]>,
     /// bbnn: frames,bands that the max pooling after the stem joins [default: 4,1]
     #[arg(long, env = "MELGRAD_POOL", value_name = "T,M", value_parser = pair)]
