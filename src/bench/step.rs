@@ -50,7 +50,7 @@ pub struct Measurement {
     /// Seconds from the start of building the network to the end of the first step.
     pub first_step_seconds: f64,
     /// Kernels that were chosen by measuring: what for, and which.
-    pub kernels: BTreeMap<String, String>,
+    pub kernel_choices: BTreeMap<String, String>,
 }
 
 /// A network on synthetic data, ready to step.
@@ -149,6 +149,6 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
         peak_bytes: gpu.allocated_bytes() - allocated,
         adapter: crate::train::adapter_words(gpu),
         first_step_seconds,
-        kernels: gpu.choices(),
+        kernel_choices: gpu.choices(),
     })
 }
