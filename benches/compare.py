@@ -185,6 +185,8 @@ def main():
     parser.add_argument("--no-kernels", action="store_true", help="neither the table of kernels nor the adapter's ceilings")
     parser.add_argument("workloads", nargs="*")
     args = parser.parse_args()
+    # Ended from outside, it ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     start = time.time()
     results = dict(when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), command=sys.argv[1:], melgrad=[], peers=[], ratios=[])
 

@@ -88,6 +88,9 @@ fn steps(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
     let ceilings = if args.ceilings { Some(Ceilings::measure(&gpu)?) } else { None };
     let (mut documents, mut steps) = (Vec::new(), Vec::new());
     for workload in &workloads {
+        if args.table {
+            eprintln!("{}", workload.name);
+        }
         if args.profile {
             let profile = Bench::new(&gpu, workload)?.profile()?;
             if !global.json {
