@@ -18,6 +18,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "convolution",
     "convolution_aligned_subgroup",
     "convolution_matrix",
+    "convolution_matrix_input",
     "convolution_matrix_weight",
     "convolution_single",
     "convolution_subgroup",

@@ -42,7 +42,7 @@ enum Family {
     Tiled { product: Tile, weight: Tile },
     /// `convolution_single.wgsl`, and the plain one for everything but forward.
     Single,
-    /// `convolution_matrix.wgsl` and `convolution_matrix_weight.wgsl`
+    /// `convolution_matrix.wgsl`, `convolution_matrix_input.wgsl` and `convolution_matrix_weight.wgsl`
     Matrix { product: MatrixTile, weight: MatrixTile },
     /// `convolution_subgroup.wgsl`
     Subgroup { lanes: usize },
@@ -154,7 +154,8 @@ impl ConvolutionVariant {
             (Family::Tiled { .. }, Operation::BackwardWeight) => "convolution_tiled_weight",
             (Family::Tiled { .. }, _) => "convolution_tiled",
             (Family::Matrix { .. }, Operation::BackwardWeight) => "convolution_matrix_weight",
-            (Family::Matrix { .. }, _) => "convolution_matrix",
+            (Family::Matrix { .. }, Operation::Forward) => "convolution_matrix",
+            (Family::Matrix { .. }, Operation::BackwardInput) => "convolution_matrix_input",
             (Family::Subgroup { .. }, _) => "convolution_subgroup",
             (Family::AlignedSubgroup { .. }, _) => "convolution_aligned_subgroup",
         })
@@ -164,14 +165,7 @@ impl ConvolutionVariant {
     pub(super) fn constants(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         let round = ("ROUND", (gpu.precision() == Precision::Mixed).into());
         match self.0 {
-            Family::Plain => vec![round],
-            Family::Single => {
-                if operation == Operation::Forward {
-                    Vec::new()
-                } else {
-                    vec![round]
-                }
-            }
+            Family::Plain | Family::Single => vec![round],
             Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![round, ("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation);
@@ -318,12 +312,12 @@ impl ConvolutionVariants {
 
     /// Whether the forward kernel can bring the moments of y.
     pub(super) fn bring_moments(&self) -> bool {
-        matches!(self.forward.0, Family::Tiled { .. })
+        matches!(self.forward.0, Family::Tiled { .. } | Family::Matrix { .. })
     }
 
     /// Whether the kernel of dx takes the gradient back through the fold.
     pub fn take_fold_back(&self) -> bool {
-        matches!(self.backward_input.0, Family::Tiled { .. })
+        matches!(self.backward_input.0, Family::Tiled { .. } | Family::Matrix { .. })
     }
 
     /// The shader of the forward kernel.

@@ -20,6 +20,7 @@ mod features;
 mod gpu;
 mod html;
 mod kernels;
+mod kernels_convolution;
 mod kernels_dropout;
 mod kernels_indrnn;
 mod kernels_recurrent;

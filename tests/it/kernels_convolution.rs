@@ -1,0 +1,177 @@
+//! The kernels of the convolution family, every variant in every precision that the adapter has, beside their `f64` references:
+//! as module `kernels`, which has those of the other layers.
+
+use crate::kernels::{devices, size, try_each};
+use melgrad::gpu::Precision;
+use melgrad::layers::{ConvolutionVariant, ConvolutionVariants, Gradient};
+use melgrad::selftest::{convolution, unit};
+
+/// Every kernel size, with sizes of channels, images and batches that tiles do not divide.
+fn convolutions() -> Vec<convolution::Case> {
+    use convolution::Case;
+    let plain = Case::new;
+    let folded = Case { fold: true, gradient: Gradient::Add, among: 5, ..plain([3, 3], [5, 10], [3, 7, 13]) };
+    let part = Case { fold: true, first_input: 7, gradient: Gradient::Add, among: 3, ..plain([1, 1], [33, 32], [3, 7, 13]) };
+    let sliced = Case { per_slice: 2, ..plain([3, 3], [4, 16], [3, 4, 16]) };
+    vec![
+        folded,
+        // The last batch is smaller, and of other lengths.
+        Case { capacity: size(5, 9), ..folded },
+        part,
+        Case { capacity: size(5, 9), ..part },
+        // Slices begin at multiples of 256 bytes, which every adapter takes.
+        sliced,
+        Case { per_slice: 1, ..sliced },
+        Case { size: size(2, 3), capacity: size(5, 4), ..sliced },
+        Case { size: size(4, 3), capacity: size(5, 4), ..sliced },
+        // Kernels are compiled for the sizes of tap and channel alone: further batches and lengths cost little.
+        plain([1, 1], [1, 1], [1, 1, 1]),
+        plain([1, 1], [2, 3], [3, 7, 3]),
+        plain([1, 1], [2, 3], [1, 1, 3]),
+        plain([1, 1], [33, 40], [1, 64, 13]),
+        plain([1, 1], [33, 40], [3, 2, 13]),
+        plain([1, 1], [130, 10], [1, 1, 1]),
+        plain([1, 1], [130, 10], [3, 64, 1]),
+        plain([3, 3], [1, 32], [1, 7, 128]),
+        plain([3, 3], [1, 32], [3, 1, 128]),
+        Case { fold: true, gradient: Gradient::Add, among: 3, ..plain([5, 3], [1, 10], [2, 7, 13]) },
+        plain([3, 3], [33, 40], [3, 2, 3]),
+        plain([3, 3], [33, 40], [1, 64, 3]),
+        plain([5, 5], [32, 32], [1, 7, 13]),
+        plain([5, 5], [32, 32], [3, 1, 13]),
+        plain([5, 5], [5, 3], [3, 1, 1]),
+        plain([5, 5], [5, 3], [1, 7, 1]),
+        plain([1, 7], [2, 10], [3, 7, 13]),
+        plain([3, 1], [5, 3], [3, 64, 3]),
+        Case { fold: true, ..plain([7, 3], [3, 33], [1, 2, 13]) },
+        // More pixels than one split of the weight gradient holds, and more than 64 splits of the least size.
+        Case { per_slice: 2, ..plain([1, 1], [16, 16], [3, 64, 128]) },
+    ]
+}
+
+/// Runs the kernels of one variant in one precision, if the adapter has it.
+fn try_variant(shader: &str, precision: Precision, cases: [&[convolution::Case]; 2]) {
+    let mut variants = ConvolutionVariant::available(&devices()[0].with_precision(precision));
+    variants.retain(|variant| variant.name() == shader);
+    if variants.is_empty() {
+        println!("{} cannot run {shader} in {precision}", devices()[0].summary().name);
+    }
+    for variant in variants {
+        let cases = cases.map(|cases| cases.iter().copied().filter(|case| case.fits(variant)).collect::<Vec<_>>());
+        try_each([&cases[0], &cases[1]], |gpu, case| {
+            let gpu = gpu.with_precision(precision);
+            convolution::check_variants(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
+        });
+    }
+}
+
+#[test]
+fn convolution_agrees_with_its_reference() {
+    let cases = convolutions();
+    try_variant("convolution", Precision::F32, [&cases, &cases]);
+    try_variant("convolution", Precision::Mixed, [&cases[..6], &cases[..6]]);
+}
+
+#[test]
+fn convolution_subgroup_agrees_with_its_reference() {
+    let cases = convolutions();
+    // Its text is long: fewer sizes of tap and channel, and with runtime checks, where lavapipe compiles a kernel in ten
+    // seconds, the one case that holds most.
+    let few = [[5, 10], [33, 32], [4, 16], [33, 40], [130, 10], [1, 32], [5, 3]];
+    let some: Vec<_> = cases.into_iter().filter(|case| few.contains(&case.channels) && case.mel != 3).collect();
+    try_variant("convolution_subgroup", Precision::F32, [&some, &some[..2]]);
+    try_variant("convolution_subgroup", Precision::Mixed, [&some[..2], &some[..1]]);
+}
+
+#[test]
+fn convolution_aligned_subgroup_agrees_with_its_reference() {
+    let cases = convolutions_in_fours();
+    try_variant("convolution_aligned_subgroup", Precision::F32, [&cases, &cases[..2]]);
+    try_variant("convolution_aligned_subgroup", Precision::Mixed, [&cases[..3], &cases[..1]]);
+}
+
+#[test]
+fn convolution_single_agrees_with_its_reference() {
+    let cases = convolutions();
+    try_variant("convolution_single", Precision::F32, [&cases, &cases]);
+    try_variant("convolution_single", Precision::Mixed, [&cases, &[]]);
+}
+
+#[test]
+fn convolution_tiled_agrees_with_its_reference() {
+    let cases = convolutions_in_fours();
+    try_variant("convolution_tiled", Precision::F32, [&cases, &cases]);
+    try_variant("convolution_tiled", Precision::Mixed, [&cases[..3], &cases[..3]]);
+}
+
+/// Matrix units are of few adapters: elsewhere the shaders are only validated.
+#[test]
+fn convolution_matrix_agrees_with_its_reference() {
+    let plain = convolution::Case::new;
+    // Tiles and steps that lie within lines of mel, of frames that have neighbours, and of several workgroups.
+    let mut cases = convolutions_in_fours();
+    for mel in [32, 64, 128] {
+        let folded = convolution::Case { fold: true, gradient: Gradient::Add, among: 32, ..plain([5, 5], [32, 32], [2, 6, mel]) };
+        cases.extend([folded, plain([3, 3], [36, 40], [1, 3, mel]), plain([1, 3], [16, 4], [2, 2, mel])]);
+    }
+    // Projections of sequences; and wide inputs, in part.
+    cases.push(plain([1, 1], [128, 512], [3, 77, 1]));
+    cases.push(convolution::Case { fold: true, first_input: 32, ..plain([1, 1], [288, 32], [2, 5, 128]) });
+    try_variant("convolution_matrix", Precision::Mixed, [&cases, &cases]);
+}
+
+/// Channels in fours, and sizes that tiles do not divide.
+fn convolutions_in_fours() -> Vec<convolution::Case> {
+    use convolution::Case;
+    let plain = Case::new;
+    let folded = Case { fold: true, gradient: Gradient::Add, among: 12, ..plain([3, 3], [12, 20], [3, 7, 13]) };
+    let part = Case { fold: true, first_input: 8, gradient: Gradient::Add, among: 16, ..plain([1, 1], [36, 32], [3, 7, 13]) };
+    vec![
+        folded,
+        Case { size: size(2, 5), ..folded },
+        part,
+        Case { capacity: size(5, 9), ..part },
+        Case { per_slice: 2, ..plain([3, 3], [4, 16], [3, 4, 16]) },
+        plain([5, 5], [32, 32], [3, 1, 13]),
+        plain([5, 5], [32, 32], [1, 7, 13]),
+        plain([1, 1], [132, 76], [1, 1, 1]),
+        plain([1, 1], [132, 76], [3, 64, 1]),
+        plain([1, 5], [4, 8], [2, 3, 5]),
+        plain([3, 3], [64, 4], [1, 5, 31]),
+        // More pixels than a split has.
+        Case { fold: true, ..plain([3, 3], [8, 36], [2, 9, 31]) },
+    ]
+}
+
+#[test]
+fn units_agree_with_their_references() {
+    let plain = unit::Case {
+        size: size(2, 9),
+        mel: 31,
+        kernel: 1,
+        sources: [12, 20],
+        outputs: 8,
+        before: 4,
+        gradient: Gradient::Write,
+        per_slice: usize::MAX,
+    };
+    let square = unit::Case { kernel: 3, sources: [8, 0], ..plain };
+    let cases = [
+        plain,
+        unit::Case { gradient: Gradient::Add, ..plain },
+        square,
+        unit::Case { kernel: 5, outputs: 36, gradient: Gradient::Add, ..square },
+        unit::Case { size: size(3, 8), mel: 32, per_slice: 2, ..plain },
+    ];
+    let [first, ..] = cases;
+    for precision in [Precision::F32, Precision::Mixed] {
+        let all = ConvolutionVariant::available(&devices()[0].with_precision(precision));
+        for variant in all.into_iter().filter(|variant| variant.name() != "convolution_single") {
+            let checked: &[_] = if precision == Precision::F32 { &[first] } else { &[] };
+            try_each([&cases, checked], |gpu, case| {
+                let gpu = gpu.with_precision(precision);
+                unit::check(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
+            });
+        }
+    }
+}
