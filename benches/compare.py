@@ -92,6 +92,10 @@ def once(args, results, save, left):
     if bench.code not in (0, None) or not ours:
         sys.exit("melgrad bench failed")
     adapter = ours[0]["adapter"]
+    if not is_software(adapter):
+        # Half of the time at most: the peers matter more.
+        ours += Stage([args.binary, "bench", "--precision", "mixed", *choice, *args.workloads], left(0.5)).lines()
+        save()
     if not args.no_kernels:
         # Half of the time at most: the peers matter more.
         first, *rows = Stage([args.binary, "bench", "--kernels", "--lines", *choice], left(0.5)).lines() or [{}]
@@ -103,7 +107,7 @@ def once(args, results, save, left):
     elif importlib.util.find_spec("torch"):
         import torch
         device = "cpu" if is_software(adapter) or not torch.cuda.is_available() else "cuda"
-        peer = Stage(peers_command(device, [row["workload"] for row in ours]), left())
+        peer = Stage(peers_command(device, list(dict.fromkeys(row["workload"] for row in ours))), left())
         peers = results["peers"] = peer.lines()
         for row in [row for row in peers if "error" in row]:
             print("peer failed:", row)
@@ -116,14 +120,15 @@ def once(args, results, save, left):
     for row in ours:
         gpu = "-" if row["gpu_ms"] is None else f"{row['gpu_ms']:.2f}"
         floors = f"{row['floor_bytes_ms']:.2f} {row['floor_work_ms']:.2f}" if "floor_bytes_ms" in row else "-"
-        mine = [row["workload"], f"{row['ms_per_step']:.2f}", gpu, f"{row['host_ms']:.2f}", floors, str(row["dispatches"]), f"{row['peak_bytes'] / 1e9:.2f}"]
+        name = row["workload"] + ("" if row["precision"] == "f32" else " " + row["precision"])
+        mine = [name, f"{row['ms_per_step']:.2f}", gpu, f"{row['host_ms']:.2f}", floors, str(row["dispatches"]), f"{row['peak_bytes'] / 1e9:.2f}"]
         for p in peer_of(row, peers) or [None]:
             theirs = ["-", "-", "-"]
             if p is not None:
                 ratio = p["ms_per_step"] / row["ms_per_step"]
                 network, _, sizes = row["workload"].partition("_")
                 name = p["workload"][: -len(sizes) - 1]
-                results["ratios"].append(dict(workload=row["workload"], peer=name, mode=p["mode"], ratio=ratio))
+                results["ratios"].append(dict(workload=row["workload"], precision=row["precision"], peer=name, mode=p["mode"], ratio=ratio))
                 theirs = [f"{name} {p['mode']}", f"{p['ms_per_step']:.2f}", f"{ratio:.2f}"]
             rows.append(tuple(mine + theirs))
             mine = [""] * 7
@@ -202,7 +207,7 @@ def main():
         sys.exit("the self-test failed: nothing is measured")
     if args.tests:
         environment = dict(os.environ, **({"MELGRAD_ADAPTER": args.adapter} if args.adapter else {}))
-        tests = Stage([args.tests, "kernels", "networks"], left(0.4), environment)
+        tests = Stage([args.tests, "kernels", "networks", "--skip", "bench::"], left(0.4), environment)
         results["tests"] = dict(code=tests.code, seconds=tests.seconds, said=tests.text[-4000:])
         save()
         if tests.code is None:

@@ -84,12 +84,21 @@ fn neighbour(p: Pixel, time: i32, mel: i32) -> u32 {
     return u32(i32(p.row) + time * i32(MEL) + mel);
 }
 
-// An operand of a product, in f16 where that is asked for.
+// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
+// take a conversion there and back for nothing.
 fn operand(value: f32) -> f32 {
-    if (ROUND) {
-        return unpack2x16float(pack2x16float(vec2<f32>(value, 0.0))).x;
+    if (!ROUND) {
+        return value;
     }
-    return value;
+    let bits = bitcast<u32>(value);
+    let magnitude = bits & u32(0x7fffffffu);
+    let normal = (magnitude + u32(0xfffu) + (magnitude >> u32(13u) & u32(1u))) & u32(0xffffe000u);
+    let small = bitcast<u32>(round(abs(value) * 16777216.0) / 16777216.0);
+    var rounded = select(normal, small, magnitude < u32(0x38800000u));
+    rounded = select(rounded, u32(0x7f800000u), rounded >= u32(0x47800000u));
+    // What is no number stays none.
+    rounded = select(rounded, magnitude, magnitude > u32(0x7f800000u));
+    return bitcast<f32>(rounded | bits & u32(0x80000000u));
 }
 
 fn activation(row: u32, channel: u32) -> f32 {

@@ -1,5 +1,6 @@
-// Forward of convolution.wgsl on matrix units, as convolution_tiled.wgsl has it: the same sums, bindings and immediates. Operands
-// are rounded to f16, the activations after the fold; sums are f32. Channels come in fours, subgroups have 32 invocations.
+// Forward of convolution.wgsl on matrix units: the same sums, bindings and immediates. Operands are rounded
+// to f16, the activations after the fold; sums are f32. Channels in fours as in convolution_tiled.wgsl, subgroups of 32.
+// `convolution_matrix_back.wgsl` has the gradient of x.
 //
 // Decomposition: a workgroup owns a tile of ROWS rows x COLUMNS columns of the product, a subgroup of it DOWN x WIDE matrices
 // of 16 x 16, and walks the inner dimension STEP channels at a time. Where a tile lies within one line of mel, its rows and
@@ -36,7 +37,8 @@ const THREADS: u32 = 32u * SUBGROUPS;
 const GROUPS: u32 = KERNEL_MEL / TOGETHER;
 const HALO: u32 = TOGETHER / 2u;
 // Steps of a group of taps.
-const STEPS: u32 = (INPUTS + STEP - 1u) / STEP;
+const FORWARD_STEPS: u32 = (INPUTS + STEP - 1u) / STEP;
+const BACKWARD_STEPS: u32 = (OUTPUTS + STEP - 1u) / STEP;
 // Vectors of a row of each operand, with the padding; of each operand; and those that an invocation brings in a step.
 const INNER: u32 = STEP / 4u;
 const OUTER: u32 = COLUMNS / 4u;
@@ -44,17 +46,17 @@ const LEFT_PITCH: u32 = INNER + 2u;
 const RIGHT_PITCH: u32 = OUTER + 2u;
 const LEFT_SIZE: u32 = (ROWS + 2u * HALO) * LEFT_PITCH;
 const RIGHT_SIZE: u32 = TOGETHER * STEP * RIGHT_PITCH;
+const TURNED_SIZE: u32 = TOGETHER * COLUMNS * LEFT_PITCH;
 const LEFT_VECTORS: u32 = (ROWS + 2u * HALO) * INNER;
 const RIGHT_VECTORS: u32 = TOGETHER * STEP * OUTER;
 const LEFT: u32 = (LEFT_VECTORS + THREADS - 1u) / THREADS;
 const RIGHT: u32 = (RIGHT_VECTORS + THREADS - 1u) / THREADS;
-// A row of matrices of a subgroup: the vectors of a line of it, how many lines the invocations of a subgroup fill, and how many
-// vectors of the tile each of them has.
-const LINE: u32 = 4u * WIDE;
-const LINES: u32 = 32u / LINE;
-const RESULTS: u32 = DOWN * SIDE / LINES;
-const RESULT_PITCH: u32 = LINE + 2u;
+// A row of matrices of a subgroup.
+const RESULT_PITCH: u32 = 4u * WIDE + 2u;
 const RESULT_SIZE: u32 = SIDE * RESULT_PITCH;
+// Vectors of columns of a subgroup's matrices, and those that an invocation owns of the results.
+const VECTORS: u32 = 4u * WIDE;
+const OWN: u32 = SIDE * VECTORS / 32u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
@@ -86,13 +88,15 @@ var<immediate> size: Size;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
-// [buffer][row][input] and [buffer][tap][input][column]
+// [buffer][row][inner]; [buffer][tap][inner][column] of forward; [buffer][tap][column][inner] of backward_input.
 var<workgroup> left: array<vec4<f16>, 2u * LEFT_SIZE>;
 var<workgroup> right: array<vec4<f16>, 2u * RIGHT_SIZE>;
 // [subgroup][row][column]
-var<workgroup> exchange: array<vec4<f32>, SUBGROUPS * RESULT_SIZE>;
+var<workgroup> results: array<vec4<f32>, SUBGROUPS * RESULT_SIZE>;
 
 alias Sums = array<coop_mat16x16<f32, C>, DOWN * WIDE>;
 
@@ -137,10 +141,10 @@ fn neighbour(at: ptr<function, Places>, j: u32, time: i32, mel: i32) -> u32 {
 }
 
 fn load_activations(to: ptr<function, Brought>, at: ptr<function, Places>, step: u32, lane: u32) {
-    let taps = step / STEPS;
+    let taps = step / FORWARD_STEPS;
     let time = i32(taps / GROUPS) - i32(KERNEL_TIME / 2u);
     let mel = i32(taps % GROUPS) - i32(GROUPS / 2u);
-    let channel = (step % STEPS) * STEP + (lane % INNER) * 4u;
+    let channel = (step % FORWARD_STEPS) * STEP + (lane % INNER) * 4u;
     let known = min(channel, INPUTS - 4u);
     if (FOLD) {
         (*to).factor = scale[(size.weight_first + known) / 4u];
@@ -155,11 +159,11 @@ fn load_activations(to: ptr<function, Brought>, at: ptr<function, Places>, step:
     (*to).inside = inside;
 }
 
-fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>) {
+fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>, fold: bool) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let i = lane + j * THREADS;
         var value = (*brought).values[j];
-        if (FOLD) {
+        if (fold) {
             value = max(NOTHING, fma(value, (*brought).factor, (*brought).offset));
         }
         value = select(NOTHING, value, (((*brought).inside >> j) & 1u) == 1u);
@@ -173,8 +177,8 @@ fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>) {
 fn load_weights(values: ptr<function, array<vec4<f32>, RIGHT>>, step: u32, first_column: u32, lane: u32) {
     for (var j = 0u; j < RIGHT; j += 1u) {
         let i = min(lane + j * THREADS, RIGHT_VECTORS - 1u);
-        let tap = step / STEPS * TOGETHER + i / (OUTER * STEP);
-        let input = (step % STEPS) * STEP + i / OUTER % STEP;
+        let tap = step / FORWARD_STEPS * TOGETHER + i / (OUTER * STEP);
+        let input = (step % FORWARD_STEPS) * STEP + i / OUTER % STEP;
         let column = first_column + i % OUTER * 4u;
         let row = tap * size.weight_inputs + size.weight_first + min(input, INPUTS - 1u);
         let value = weight[(row * OUTPUTS + min(column, OUTPUTS - 4u)) / 4u];
@@ -211,76 +215,67 @@ fn multiply(sums: ptr<function, Sums>, buffer: u32, along: u32, across: u32) {
     }
 }
 
-// What each invocation has of the tile, by way of workgroup memory: results[n] lies in row row_of(n), columns column_of() ..
-fn hand_out(sums: ptr<function, Sums>, results: ptr<function, array<vec4<f32>, RESULTS>>, subgroup: u32, member: u32) {
-    for (var d = 0u; d < DOWN; d += 1u) {
-        workgroupBarrier();
-        for (var w = 0u; w < WIDE; w += 1u) {
-            coopStoreT((*sums)[d * WIDE + w], &exchange[subgroup * RESULT_SIZE + w * 4u], RESULT_PITCH);
-        }
-        workgroupBarrier();
-        for (var n = 0u; n < SIDE / LINES; n += 1u) {
-            let line = n * LINES + member / LINE;
-            (*results)[d * (SIDE / LINES) + n] = exchange[subgroup * RESULT_SIZE + line * RESULT_PITCH + member % LINE];
-        }
+// Brings row d of a subgroup's matrices to workgroup memory.
+fn lay_out(sums: ptr<function, Sums>, subgroup: u32, d: u32) {
+    workgroupBarrier();
+    for (var w = 0u; w < WIDE; w += 1u) {
+        coopStoreT((*sums)[d * WIDE + w], &results[subgroup * RESULT_SIZE + w * 4u], RESULT_PITCH);
     }
-}
-
-fn row_of(n: u32, subgroup: u32, member: u32) -> u32 {
-    return subgroup / ACROSS * DOWN * SIDE + n * LINES + member / LINE;
-}
-
-fn column_of(subgroup: u32, member: u32) -> u32 {
-    return (subgroup % ACROSS * LINE + member % LINE) * 4u;
-}
-
-// The sum over the tile's rows of what the invocations of a column have, in order, for all of them.
-fn add_rows(value: vec4<f32>, subgroup: u32, member: u32) -> vec4<f32> {
     workgroupBarrier();
-    exchange[subgroup * 32u + member] = value;
+}
+
+// The sum over the tile's rows of what invocations that own a column have, in order, for all of them.
+fn add_rows(value: vec4<f32>, lane: u32) -> vec4<f32> {
     workgroupBarrier();
+    results[lane] = value;
+    workgroupBarrier();
+    let first = lane / 32u % ACROSS * 32u + lane % VECTORS;
     var total = NOTHING;
-    for (var other = subgroup % ACROSS; other < SUBGROUPS; other += ACROSS) {
-        for (var i = member % LINE; i < 32u; i += LINE) {
-            total += exchange[other * 32u + i];
+    for (var along = 0u; along < SUBGROUPS / ACROSS; along += 1u) {
+        for (var row = 0u; row < 32u; row += VECTORS) {
+            total += results[first + along * ACROSS * 32u + row];
         }
     }
     return total;
 }
 
-// The tile, stored; results[n] is what y has there.
-fn tile_of(results: ptr<function, array<vec4<f32>, RESULTS>>, first_row: u32, rows: u32, first_column: u32, lane: u32, subgroup: u32, member: u32) {
+// The sums of a subgroup's part of the tile.
+fn multiply_forward(sums: ptr<function, Sums>, first_row: u32, rows: u32, first_column: u32, lane: u32, subgroup: u32) {
     var at = places(first_row, rows, lane);
     var brought: Brought;
     var weights: array<vec4<f32>, RIGHT>;
-    var sums: Sums;
     load_activations(&brought, &at, 0u, lane);
     load_weights(&weights, 0u, first_column, lane);
-    for (var step = 0u; step < KERNEL_TIME * GROUPS * STEPS; step += 1u) {
-        keep_left(step % 2u, lane, &brought);
+    for (var step = 0u; step < KERNEL_TIME * GROUPS * FORWARD_STEPS; step += 1u) {
+        keep_left(step % 2u, lane, &brought, FOLD);
         keep_weights(step % 2u, lane, &weights);
         workgroupBarrier();
-        if (step + 1u < KERNEL_TIME * GROUPS * STEPS) {
+        if (step + 1u < KERNEL_TIME * GROUPS * FORWARD_STEPS) {
             load_activations(&brought, &at, step + 1u, lane);
             load_weights(&weights, step + 1u, first_column, lane);
         }
-        multiply(&sums, step % 2u, subgroup / ACROSS, subgroup % ACROSS);
+        multiply(sums, step % 2u, subgroup / ACROSS, subgroup % ACROSS);
     }
-    hand_out(&sums, results, subgroup, member);
-    let column = first_column + column_of(subgroup, member);
+}
+
+// Stores matrices d of a subgroup, and leaves what y has there in `mine`: every 32 / VECTORS-th row of a vector of columns.
+fn store_forward(mine: ptr<function, array<vec4<f32>, OWN>>, first_row: u32, rows: u32, column: u32, subgroup: u32, member: u32) {
+    // All loads first: none may wait for the store before it.
     let known = min(column, OUTPUTS - 4u);
-    // All loads first: none may wait for a store before it.
-    for (var n = 0u; n < RESULTS; n += 1u) {
-        if (size.add_y != 0u) {
-            (*results)[n] += y[(min(first_row + row_of(n, subgroup, member), rows - 1u) * size.y_stride + size.y_first + known) / 4u];
-        } else {
-            (*results)[n] += bias[known / 4u];
+    for (var i = 0u; i < OWN; i += 1u) {
+        (*mine)[i] = bias[known / 4u];
+    }
+    if (size.add_y != 0u) {
+        for (var i = 0u; i < OWN; i += 1u) {
+            let row = min(first_row + (member + 32u * i) / VECTORS, rows - 1u);
+            (*mine)[i] = y[(row * size.y_stride + size.y_first + known) / 4u];
         }
     }
-    for (var n = 0u; n < RESULTS; n += 1u) {
-        let row = first_row + row_of(n, subgroup, member);
-        if (row < rows && column < OUTPUTS) {
-            y[(row * size.y_stride + size.y_first + column) / 4u] = (*results)[n];
+    for (var i = 0u; i < OWN; i += 1u) {
+        let r = (member + 32u * i) / VECTORS;
+        (*mine)[i] += results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS];
+        if (first_row + r < rows && column < OUTPUTS) {
+            y[((first_row + r) * size.y_stride + size.y_first + column) / 4u] = (*mine)[i];
         }
     }
 }
@@ -295,8 +290,15 @@ fn forward(
 ) {
     let rows = size.batch * size.frames * MEL;
     let first_row = (group.z * groups.y + group.y) * ROWS;
-    var results: array<vec4<f32>, RESULTS>;
-    tile_of(&results, first_row, rows, group.x * COLUMNS, lane, subgroup, member);
+    let first_column = group.x * COLUMNS;
+    let column = first_column + (subgroup % ACROSS * VECTORS + member % VECTORS) * 4u;
+    var sums: Sums;
+    multiply_forward(&sums, first_row, rows, first_column, lane, subgroup);
+    for (var d = 0u; d < DOWN; d += 1u) {
+        lay_out(&sums, subgroup, d);
+        var mine: array<vec4<f32>, OWN>;
+        store_forward(&mine, first_row + (subgroup / ACROSS * DOWN + d) * SIDE, rows, column, subgroup, member);
+    }
 }
 
 // Also partial_sums[tile, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y.
@@ -311,22 +313,32 @@ fn forward_with_moments(
     let rows = size.batch * size.frames * MEL;
     let tile = group.z * groups.y + group.y;
     let first_row = tile * ROWS;
-    var results: array<vec4<f32>, RESULTS>;
-    tile_of(&results, first_row, rows, group.x * COLUMNS, lane, subgroup, member);
-    let count = f32(min(rows, first_row + ROWS) - min(rows, first_row));
+    let first_column = group.x * COLUMNS;
+    let column = first_column + (subgroup % ACROSS * VECTORS + member % VECTORS) * 4u;
+    let own_row = first_row + subgroup / ACROSS * DOWN * SIDE + member / VECTORS;
+    var sums: Sums;
+    multiply_forward(&sums, first_row, rows, first_column, lane, subgroup);
+    var all: array<vec4<f32>, DOWN * OWN>;
     var sum = NOTHING;
-    for (var n = 0u; n < RESULTS; n += 1u) {
-        sum += select(NOTHING, results[n], first_row + row_of(n, subgroup, member) < rows);
+    for (var d = 0u; d < DOWN; d += 1u) {
+        lay_out(&sums, subgroup, d);
+        var mine: array<vec4<f32>, OWN>;
+        store_forward(&mine, first_row + (subgroup / ACROSS * DOWN + d) * SIDE, rows, column, subgroup, member);
+        for (var i = 0u; i < OWN; i += 1u) {
+            all[d * OWN + i] = mine[i];
+            sum += select(NOTHING, mine[i], own_row + d * SIDE + i * (32u / VECTORS) < rows);
+        }
     }
-    let mean = add_rows(sum, subgroup, member) / max(1.0, count);
+    let count = f32(min(rows, first_row + ROWS) - min(rows, first_row));
+    let mean = add_rows(sum, lane) / max(1.0, count);
     sum = NOTHING;
-    for (var n = 0u; n < RESULTS; n += 1u) {
-        let apart = select(NOTHING, results[n] - mean, first_row + row_of(n, subgroup, member) < rows);
+    for (var i = 0u; i < DOWN * OWN; i += 1u) {
+        let row = own_row + i / OWN * SIDE + i % OWN * (32u / VECTORS);
+        let apart = select(NOTHING, all[i] - mean, row < rows);
         sum = fma(apart, apart, sum);
     }
-    sum = add_rows(sum, subgroup, member);
-    let column = group.x * COLUMNS + column_of(subgroup, member);
-    if (subgroup < ACROSS && member < LINE && column < OUTPUTS && first_row < rows) {
+    sum = add_rows(sum, lane);
+    if (subgroup < ACROSS && member < VECTORS && column < OUTPUTS && first_row < rows) {
         for (var e = 0u; e < 4u; e += 1u) {
             partial_sums[(size.first_split + tile) * OUTPUTS + column + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
         }

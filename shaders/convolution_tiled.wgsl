@@ -1,5 +1,5 @@
-// Forward and backward_input of convolution.wgsl for hardware: the same sums, bindings and immediates. Channels come in fours:
-// so do all counts, strides and first channels. `convolution_tiled_weight.wgsl` has the gradient of the weight.
+// Forward of convolution.wgsl for hardware: the same sums, bindings and immediates. Channels come in fours: so do all counts,
+// strides and first channels. `convolution_tiled_back.wgsl` and `convolution_tiled_weight.wgsl` have the gradients.
 //
 // Decomposition: a workgroup owns a tile of ROWS rows x COLUMNS columns of the product and walks the inner dimension, tap by
 // tap, STEP channels at a time. An invocation keeps 8 rows x 4 WIDE columns of results in registers. Both operands pass
@@ -15,8 +15,6 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Where the channels of x begin in `moments`.
-const STATISTICS_FIRST: u32 = 0u;
 // Operands are rounded to f16.
 const ROUND: bool = false;
 const ROWS: u32 = 128u;
@@ -70,7 +68,6 @@ var<immediate> size: Size;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 
 // [buffer][step][row] and [buffer][step][column], in vectors of rows and of columns.
 var<workgroup> left: array<vec4<f32>, 2u * LEFT_SIZE>;
@@ -106,12 +103,21 @@ fn neighbour(at: ptr<function, Places>, j: u32, time: i32, mel: i32) -> u32 {
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
-// An operand of a product, in f16 where that is asked for.
+// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
+// take a conversion there and back for nothing.
 fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (ROUND) {
-        return vec4<f32>(unpack2x16float(pack2x16float(value.xy)), unpack2x16float(pack2x16float(value.zw)));
+    if (!ROUND) {
+        return value;
     }
-    return value;
+    let bits = bitcast<vec4<u32>>(value);
+    let magnitude = bits & vec4<u32>(0x7fffffffu);
+    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
+    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
+    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
+    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
+    // What is no number stays none.
+    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
+    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
 }
 
 fn keep_left(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>) {
@@ -167,20 +173,6 @@ fn load_activations(values: ptr<function, array<vec4<f32>, LEFT>>, at: ptr<funct
     }
 }
 
-fn load_gradients(values: ptr<function, array<vec4<f32>, LEFT>>, at: ptr<function, Places>, step: u32, lane: u32) {
-    let tap = step / BACKWARD_STEPS;
-    let time = i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL);
-    let mel = i32(KERNEL_MEL / 2u) - i32(tap % KERNEL_MEL);
-    let channel = (step % BACKWARD_STEPS) * STEP + (lane % 4u) * 4u;
-    let known = min(channel, OUTPUTS - 4u);
-    for (var j = 0u; j < LEFT; j += 1u) {
-        let row = neighbour(at, j, time, mel);
-        let outside = row == OUTSIDE || channel >= OUTPUTS;
-        let value = dy[(select(row, 0u, row == OUTSIDE) * size.y_stride + size.y_first + known) / 4u];
-        (*values)[j] = select(value, NOTHING, outside);
-    }
-}
-
 // Row (tap, input) of the weight, a vector of outputs.
 fn load_weights(values: ptr<function, array<vec4<f32>, RIGHT>>, step: u32, first_column: u32, lane: u32) {
     let tap = step / FORWARD_STEPS;
@@ -203,32 +195,6 @@ fn keep_weights(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, R
     }
 }
 
-// The same of the weight on its side: an input, a vector of outputs, which become steps.
-fn load_transposed(values: ptr<function, array<vec4<f32>, RIGHT>>, step: u32, first_column: u32, lane: u32) {
-    let tap = step / BACKWARD_STEPS;
-    for (var j = 0u; j < RIGHT; j += 1u) {
-        let i = lane + j * THREADS;
-        let output = (step % BACKWARD_STEPS) * STEP + (i % (STEP / 4u)) * 4u;
-        let input = first_column + i / (STEP / 4u);
-        let row = tap * size.weight_inputs + size.weight_first + min(input, INPUTS - 1u);
-        let value = weight[(row * OUTPUTS + min(output, OUTPUTS - 4u)) / 4u];
-        (*values)[j] = select(value, NOTHING, input >= INPUTS || output >= OUTPUTS);
-    }
-}
-
-fn keep_transposed(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, RIGHT>>) {
-    for (var j = 0u; j < RIGHT; j += 1u) {
-        let i = lane + j * THREADS;
-        let column = i / (STEP / 4u);
-        let value = operand((*values)[j]);
-        if (i < RIGHT_SIZE) {
-            for (var e = 0u; e < 4u; e += 1u) {
-                right[buffer * RIGHT_SIZE + ((i % (STEP / 4u)) * 4u + e) * RIGHT_PITCH + column / 4u][column % 4u] = value[e];
-            }
-        }
-    }
-}
-
 // The product of a tile of activations with the weight.
 fn multiply_forward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, rows: u32, first_column: u32, lane: u32) {
     var at = places(first_row, rows, lane);
@@ -243,25 +209,6 @@ fn multiply_forward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_r
         if (step + 1u < TAPS * FORWARD_STEPS) {
             load_activations(&values, &at, step + 1u, lane);
             load_weights(&weights, step + 1u, first_column, lane);
-        }
-        multiply(results, step % 2u, lane / ACROSS, lane % ACROSS);
-    }
-}
-
-// The product of a tile of gradients with the weight on its side.
-fn multiply_backward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, rows: u32, first_column: u32, lane: u32) {
-    var at = places(first_row, rows, lane);
-    var values: array<vec4<f32>, LEFT>;
-    var weights: array<vec4<f32>, RIGHT>;
-    load_gradients(&values, &at, 0u, lane);
-    load_transposed(&weights, 0u, first_column, lane);
-    for (var step = 0u; step < TAPS * BACKWARD_STEPS; step += 1u) {
-        keep_left(step % 2u, lane, &values);
-        keep_transposed(step % 2u, lane, &weights);
-        workgroupBarrier();
-        if (step + 1u < TAPS * BACKWARD_STEPS) {
-            load_gradients(&values, &at, step + 1u, lane);
-            load_transposed(&weights, step + 1u, first_column, lane);
         }
         multiply(results, step % 2u, lane / ACROSS, lane % ACROSS);
     }
@@ -342,83 +289,6 @@ fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
             for (var e = 0u; e < 4u; e += 1u) {
                 partial_sums[(size.first_split + tile) * OUTPUTS + column + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
             }
-        }
-    }
-}
-
-@compute @workgroup_size(THREADS)
-fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let rows = size.batch * size.frames * MEL;
-    let first_row = (group.z * groups.y + group.y) * ROWS;
-    let first_column = group.x * COLUMNS;
-    var results: array<vec4<f32>, 8u * WIDE>;
-    multiply_backward(&results, first_row, rows, first_column, lane);
-    for (var w = 0u; w < WIDE; w += 1u) {
-        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
-        for (var r = 0u; r < 8u; r += 1u) {
-            let row = first_row + lane / ACROSS * 8u + r;
-            if (row < rows && column < INPUTS) {
-                let place = (row * size.dx_stride + size.dx_first + column) / 4u;
-                if (size.add_dx != 0u) {
-                    dx[place] += results[w * 8u + r];
-                } else {
-                    dx[place] = results[w * 8u + r];
-                }
-            }
-        }
-    }
-}
-
-// Of the batch norm and the ReLU that were folded into the load of x, too, as batch_norm.wgsl's accumulate_gradients: dx is
-// written or added to with what does not depend on sums over the batch, and
-// partial_sums[tile, input] = (sum of dz, sum of dz * xhat) of the tile, two inputs to a vector.
-@compute @workgroup_size(THREADS)
-fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let rows = size.batch * size.frames * MEL;
-    let tile = group.z * groups.y + group.y;
-    let first_row = tile * ROWS;
-    let first_column = group.x * COLUMNS;
-    var results: array<vec4<f32>, 8u * WIDE>;
-    multiply_backward(&results, first_row, rows, first_column, lane);
-    for (var w = 0u; w < WIDE; w += 1u) {
-        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
-        let known = min(column, INPUTS - 4u);
-        let factor = scale[(size.weight_first + known) / 4u];
-        let offset = shift[(size.weight_first + known) / 4u];
-        let low = moments[(STATISTICS_FIRST + known) / 2u];
-        let high = moments[(STATISTICS_FIRST + known) / 2u + 1u];
-        let mean = vec4<f32>(low.xz, high.xz);
-        let inv_std = vec4<f32>(low.yw, high.yw);
-        var sums = NOTHING;
-        var products = NOTHING;
-        // All loads first: none may wait for the store before it.
-        var inputs: array<vec4<f32>, 8>;
-        var before: array<vec4<f32>, 8>;
-        for (var r = 0u; r < 8u; r += 1u) {
-            let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
-            inputs[r] = x[(row * size.x_stride + size.x_first + known) / 4u];
-        }
-        if (size.add_dx != 0u) {
-            for (var r = 0u; r < 8u; r += 1u) {
-                let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
-                before[r] = dx[(row * size.dx_stride + size.dx_first + known) / 4u];
-            }
-        }
-        for (var r = 0u; r < 8u; r += 1u) {
-            let row = first_row + lane / ACROSS * 8u + r;
-            if (row < rows && column < INPUTS) {
-                let dz = select(NOTHING, results[w * 8u + r], fma(inputs[r], factor, offset) > NOTHING);
-                sums += dz;
-                products = fma(dz, (inputs[r] - mean) * inv_std, products);
-                dx[(row * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[r]);
-            }
-        }
-        sums = add_rows(sums, lane);
-        products = add_rows(products, lane);
-        if (lane < ACROSS && column < INPUTS && first_row < rows) {
-            let place = ((size.first_split + tile) * INPUTS + column) / 2u;
-            partial_sums[place] = vec4<f32>(sums.x, products.x, sums.y, products.y);
-            partial_sums[place + 1u] = vec4<f32>(sums.z, products.z, sums.w, products.w);
         }
     }
 }

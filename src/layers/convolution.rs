@@ -11,7 +11,7 @@ const SPLIT_TILE: [usize; 2] = [64, 32];
 /// .. into fewer parts where all of their sums would take more floats than this.
 const SPLIT_FLOATS: usize = 1 << 24;
 /// Pixels of a part, at least.
-const SPLIT_ROWS: usize = 256;
+const SPLIT_ROWS: usize = 128;
 /// The entry that takes the gradient back through a fold.
 const FOLDED: &str = "backward_folded";
 /// Rows of the least tile that brings moments of y or sums of a fold.

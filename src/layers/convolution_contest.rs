@@ -12,7 +12,7 @@ const FEWEST_OPERATIONS: usize = 1 << 24;
 const MOST_ROWS: usize = 1 << 16;
 /// Of a measurement.
 const REPEATS: u32 = 20;
-/// Largest difference to the plain kernel, as a share of the largest magnitude.
+/// Largest difference to the plain kernel, as a share of what is compared: see [`close`].
 const TOLERANCE: f32 = 1e-3;
 
 /// The best of `variants` for one operation over `rows` rows, the first of them being the one that is known to be right.
@@ -53,6 +53,8 @@ struct Trial<'g> {
     operation: Operation,
     frames: usize,
     layers: Vec<Convolution>,
+    /// How large a sum of as many terms as it adds up is when they are of either sign: the terms are of about 1.
+    terms: f32,
     /// What the operation writes.
     written: Vec<Tensor>,
 }
@@ -101,7 +103,12 @@ impl<'g> Trial<'g> {
             Operation::BackwardInput => vec![dx.tensor],
             Operation::BackwardWeight => vec![weight.grad, bias.grad],
         };
-        Ok(Self { gpu, operation, frames, layers, written })
+        let terms = match operation {
+            Operation::Forward => time * mel * inputs,
+            Operation::BackwardInput => time * mel * outputs,
+            Operation::BackwardWeight => frames * shape.mel,
+        };
+        Ok(Self { gpu, operation, frames, layers, terms: (terms as f32).sqrt(), written })
     }
 
     fn run(&self, repeats: u32, candidate: usize) -> Result<Duration, GpuError> {
@@ -137,13 +144,27 @@ impl Contest for Trial<'_> {
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
         let (expected, actual) = (self.results(0)?, self.results(candidate)?);
-        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close(TOLERANCE, expected, actual)))
+        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close(TOLERANCE, self.terms, expected, actual)))
     }
 }
 
-/// Whether no element is further from the expected one than `tolerance` times the largest magnitude.
-pub(super) fn close(tolerance: f32, expected: &[f32], actual: &[f32]) -> bool {
-    let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+/// Whether no element is further from the expected one than `tolerance` times the largest magnitude, or `terms` if that is
+/// larger: sums may nearly vanish.
+fn close(tolerance: f32, terms: f32, expected: &[f32], actual: &[f32]) -> bool {
+    let largest = expected.iter().fold(terms, |largest, value| largest.max(value.abs()));
     // A NaN is close to nothing.
     expected.iter().zip(actual).all(|(a, b)| (a - b).abs() <= tolerance * largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::close;
+
+    #[test]
+    fn what_is_off_or_not_a_number_does_not_agree_and_sums_may_vanish() {
+        assert!(close(1e-3, 0.0, &[1.0, -2.0], &[1.001, -2.0]));
+        assert!(!close(1e-3, 0.0, &[1.0, -2.0], &[1.01, -2.0]));
+        assert!(!close(1e-3, 1.0, &[1.0, -2.0], &[f32::NAN, -2.0]) && !close(1e-3, 1.0, &[f32::NAN, 1.0], &[f32::NAN, 1.0]));
+        assert!(!close(1e-3, 0.0, &[1e-6], &[2e-6]) && close(1e-3, 1.0, &[1e-6], &[2e-6]));
+    }
 }

@@ -1,5 +1,4 @@
-//! The tiles of `convolution_matrix.wgsl`, `convolution_matrix_input.wgsl` and `convolution_matrix_weight.wgsl`: what a workgroup
-//! of them owns and takes.
+//! The tiles of `convolution_matrix.wgsl` and `convolution_matrix_weight.wgsl`: what a workgroup of them owns and takes.
 
 use super::ConvolutionShape;
 use super::convolution_variant::Operation;

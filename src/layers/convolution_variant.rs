@@ -38,11 +38,11 @@ struct Tile {
 enum Family {
     /// `convolution.wgsl`
     Plain,
-    /// `convolution_tiled.wgsl` and `convolution_tiled_weight.wgsl`
+    /// `convolution_tiled.wgsl`, `convolution_tiled_back.wgsl` and `convolution_tiled_weight.wgsl`
     Tiled { product: Tile, weight: Tile },
     /// `convolution_single.wgsl`, and the plain one for everything but forward.
     Single,
-    /// `convolution_matrix.wgsl`, `convolution_matrix_input.wgsl` and `convolution_matrix_weight.wgsl`
+    /// `convolution_matrix.wgsl`, `convolution_matrix_back.wgsl` and `convolution_matrix_weight.wgsl`
     Matrix { product: MatrixTile, weight: MatrixTile },
     /// `convolution_subgroup.wgsl`
     Subgroup { lanes: usize },
@@ -152,10 +152,11 @@ impl ConvolutionVariant {
             (Family::Single, Operation::Forward) => "convolution_single",
             (Family::Plain | Family::Single, _) => "convolution",
             (Family::Tiled { .. }, Operation::BackwardWeight) => "convolution_tiled_weight",
-            (Family::Tiled { .. }, _) => "convolution_tiled",
+            (Family::Tiled { .. }, Operation::BackwardInput) => "convolution_tiled_back",
+            (Family::Tiled { .. }, Operation::Forward) => "convolution_tiled",
             (Family::Matrix { .. }, Operation::BackwardWeight) => "convolution_matrix_weight",
+            (Family::Matrix { .. }, Operation::BackwardInput) => "convolution_matrix_back",
             (Family::Matrix { .. }, Operation::Forward) => "convolution_matrix",
-            (Family::Matrix { .. }, Operation::BackwardInput) => "convolution_matrix_input",
             (Family::Subgroup { .. }, _) => "convolution_subgroup",
             (Family::AlignedSubgroup { .. }, _) => "convolution_aligned_subgroup",
         })

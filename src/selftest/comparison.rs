@@ -54,17 +54,23 @@ fn worst(terms: f64, expected: &[f64], actual: &[f32]) -> (f64, f64) {
 pub(super) struct Comparisons {
     kernel: &'static str,
     case: String,
+    tolerance: f64,
     list: Vec<Comparison>,
 }
 
 impl Comparisons {
     pub(super) fn new(kernel: &'static str, case: &impl std::fmt::Display) -> Self {
-        Self { kernel, case: case.to_string(), list: Vec::new() }
+        Self { kernel, case: case.to_string(), tolerance: TOLERANCE, list: Vec::new() }
+    }
+
+    /// The same with another tolerance for what is added by [`Comparisons::add`].
+    pub(super) fn within(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
     }
 
     /// Adds `actual` beside `expected` within the usual tolerance.
     pub(super) fn add(&mut self, compared: &'static str, expected: &[f64], actual: &[f32]) {
-        self.add_within(TOLERANCE, compared, expected, actual);
+        self.add_within(self.tolerance, compared, expected, actual);
     }
 
     /// As [`Comparisons::add`], within a tolerance of its own.

@@ -18,7 +18,7 @@ fn gpu(runtime_checks: bool) -> Gpu {
 fn the_copy_that_is_timed_copies_every_byte() {
     for checks in [false, true] {
         let gpu = gpu(checks);
-        for (vectors, each) in [(1, 1), (1000, 1), (1025, 4), (4097, 16)] {
+        for (vectors, each) in [(1, 1), (1000, 1), (1025, 4), (2048, 4), (4096, 16), (4097, 16)] {
             let tensor = |label: &str| gpu.tensor(label, Element::F32, &[4 * vectors]).unwrap();
             let (source, copied) = (tensor("source"), tensor("copied"));
             let numbers: Vec<f32> = (0..4 * vectors).map(|i| i as f32 + 0.5).collect();

@@ -1,5 +1,5 @@
-//! The kernels of the convolution family, every variant in every precision that the adapter has, beside their `f64` references:
-//! as module `kernels`, which has those of the other layers.
+//! The convolution family, each variant that the adapter has, and units of batch norm, ReLU and convolution, as module `kernels`
+//! does it.
 
 use crate::kernels::{devices, size, try_each};
 use melgrad::gpu::Precision;
@@ -56,8 +56,10 @@ fn try_variant(shader: &str, precision: Precision, cases: [&[convolution::Case];
     if variants.is_empty() {
         println!("{} cannot run {shader} in {precision}", devices()[0].summary().name);
     }
-    for variant in variants {
-        let cases = cases.map(|cases| cases.iter().copied().filter(|case| case.fits(variant)).collect::<Vec<_>>());
+    for (i, variant) in variants.into_iter().enumerate() {
+        // Of tiles after the first, which is the same text, a few cases.
+        let few = if i == 0 { cases } else { [&cases[0][..cases[0].len().min(4)], &[]] };
+        let cases = few.map(|cases| cases.iter().copied().filter(|case| case.fits(variant)).collect::<Vec<_>>());
         try_each([&cases[0], &cases[1]], |gpu, case| {
             let gpu = gpu.with_precision(precision);
             convolution::check_variants(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
@@ -138,6 +140,8 @@ fn convolutions_in_fours() -> Vec<convolution::Case> {
         plain([1, 1], [132, 76], [3, 64, 1]),
         plain([1, 5], [4, 8], [2, 3, 5]),
         plain([3, 3], [64, 4], [1, 5, 31]),
+        // All rows of a tile lie within a line.
+        plain([3, 3], [12, 20], [2, 3, 128]),
         // More pixels than a split has.
         Case { fold: true, ..plain([3, 3], [8, 36], [2, 9, 31]) },
     ]
@@ -162,13 +166,22 @@ fn units_agree_with_their_references() {
         square,
         unit::Case { kernel: 5, outputs: 36, gradient: Gradient::Add, ..square },
         unit::Case { size: size(3, 8), mel: 32, per_slice: 2, ..plain },
+        // All rows of a tile lie within a line.
+        unit::Case { size: size(1, 3), mel: 128, ..square },
     ];
-    let [first, ..] = cases;
+    let mut tried = Vec::new();
     for precision in [Precision::F32, Precision::Mixed] {
-        let all = ConvolutionVariant::available(&devices()[0].with_precision(precision));
-        for variant in all.into_iter().filter(|variant| variant.name() != "convolution_single") {
-            let checked: &[_] = if precision == Precision::F32 { &[first] } else { &[] };
-            try_each([&cases, checked], |gpu, case| {
+        for variant in ConvolutionVariant::available(&devices()[0].with_precision(precision)) {
+            let name = variant.name();
+            // One of each shader; in mixed precision those that have no other.
+            if ["convolution_single", "convolution_subgroup"].contains(&name) || tried.contains(&name) {
+                continue;
+            }
+            tried.push(name);
+            // Where the fold is not taken back by the convolution itself, the kernels behind it are the same.
+            let fused = ["convolution_tiled", "convolution_matrix"].contains(&name);
+            let (unchecked, checked) = if fused { (&cases[..], &cases[..1]) } else { (&cases[..2], &cases[..0]) };
+            try_each([unchecked, checked], |gpu, case| {
                 let gpu = gpu.with_precision(precision);
                 unit::check(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
             });

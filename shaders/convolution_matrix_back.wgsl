@@ -1,6 +1,5 @@
-// Backward_input of convolution.wgsl on matrix units, as convolution_tiled.wgsl has it: the same sums, bindings and immediates,
-// with operands and tiles as in convolution_matrix.wgsl. The weight lies on its side: columns are inputs, and outputs are the
-// inner dimension.
+// backward_input of convolution.wgsl on matrix units, alone and through the fold: the same sums, bindings and immediates, decomposed
+// as convolution_matrix.wgsl.
 
 enable f16;
 enable wgpu_cooperative_matrix;
@@ -30,23 +29,26 @@ const THREADS: u32 = 32u * SUBGROUPS;
 const GROUPS: u32 = KERNEL_MEL / TOGETHER;
 const HALO: u32 = TOGETHER / 2u;
 // Steps of a group of taps.
-const STEPS: u32 = (OUTPUTS + STEP - 1u) / STEP;
+const FORWARD_STEPS: u32 = (INPUTS + STEP - 1u) / STEP;
+const BACKWARD_STEPS: u32 = (OUTPUTS + STEP - 1u) / STEP;
 // Vectors of a row of each operand, with the padding; of each operand; and those that an invocation brings in a step.
 const INNER: u32 = STEP / 4u;
-const PITCH: u32 = INNER + 2u;
-const LEFT_SIZE: u32 = (ROWS + 2u * HALO) * PITCH;
-const RIGHT_SIZE: u32 = TOGETHER * COLUMNS * PITCH;
+const OUTER: u32 = COLUMNS / 4u;
+const LEFT_PITCH: u32 = INNER + 2u;
+const RIGHT_PITCH: u32 = OUTER + 2u;
+const LEFT_SIZE: u32 = (ROWS + 2u * HALO) * LEFT_PITCH;
+const RIGHT_SIZE: u32 = TOGETHER * STEP * RIGHT_PITCH;
+const TURNED_SIZE: u32 = TOGETHER * COLUMNS * LEFT_PITCH;
 const LEFT_VECTORS: u32 = (ROWS + 2u * HALO) * INNER;
-const RIGHT_VECTORS: u32 = TOGETHER * COLUMNS * INNER;
+const RIGHT_VECTORS: u32 = TOGETHER * STEP * OUTER;
 const LEFT: u32 = (LEFT_VECTORS + THREADS - 1u) / THREADS;
 const RIGHT: u32 = (RIGHT_VECTORS + THREADS - 1u) / THREADS;
-// A row of matrices of a subgroup: the vectors of a line of it, how many lines the invocations of a subgroup fill, and how many
-// vectors of the tile each of them has.
-const LINE: u32 = 4u * WIDE;
-const LINES: u32 = 32u / LINE;
-const RESULTS: u32 = DOWN * SIDE / LINES;
-const RESULT_PITCH: u32 = LINE + 2u;
+// A row of matrices of a subgroup.
+const RESULT_PITCH: u32 = 4u * WIDE + 2u;
 const RESULT_SIZE: u32 = SIDE * RESULT_PITCH;
+// Vectors of columns of a subgroup's matrices, and those that an invocation owns of the results.
+const VECTORS: u32 = 4u * WIDE;
+const OWN: u32 = SIDE * VECTORS / 32u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
@@ -74,18 +76,20 @@ var<immediate> size: Size;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 
-// [buffer][row][output] and [buffer][tap][column][output]
+// [buffer][row][inner]; [buffer][tap][inner][column] of forward; [buffer][tap][column][inner] of backward_input.
 var<workgroup> left: array<vec4<f16>, 2u * LEFT_SIZE>;
-var<workgroup> right: array<vec4<f16>, 2u * RIGHT_SIZE>;
+var<workgroup> turned: array<vec4<f16>, 2u * TURNED_SIZE>;
 // [subgroup][row][column]
-var<workgroup> exchange: array<vec4<f32>, SUBGROUPS * RESULT_SIZE>;
+var<workgroup> results: array<vec4<f32>, SUBGROUPS * RESULT_SIZE>;
 
 alias Sums = array<coop_mat16x16<f32, C>, DOWN * WIDE>;
 
@@ -96,9 +100,11 @@ struct Places {
     mel: array<i32, LEFT>,
 }
 
-// What an invocation brings of the left operand, and a bit for each vector that counts.
+// What an invocation brings of the left operand: what was read, what makes it activations, and a bit for each that counts.
 struct Brought {
     values: array<vec4<f32>, LEFT>,
+    factor: vec4<f32>,
+    offset: vec4<f32>,
     inside: u32,
 }
 
@@ -128,10 +134,10 @@ fn neighbour(at: ptr<function, Places>, j: u32, time: i32, mel: i32) -> u32 {
 }
 
 fn load_gradients(to: ptr<function, Brought>, at: ptr<function, Places>, step: u32, lane: u32) {
-    let taps = step / STEPS;
+    let taps = step / BACKWARD_STEPS;
     let time = i32(KERNEL_TIME / 2u) - i32(taps / GROUPS);
     let mel = i32(GROUPS / 2u) - i32(taps % GROUPS);
-    let channel = (step % STEPS) * STEP + (lane % INNER) * 4u;
+    let channel = (step % BACKWARD_STEPS) * STEP + (lane % INNER) * 4u;
     let known = min(channel, OUTPUTS - 4u);
     var inside = 0u;
     for (var j = 0u; j < LEFT; j += 1u) {
@@ -142,22 +148,26 @@ fn load_gradients(to: ptr<function, Brought>, at: ptr<function, Places>, step: u
     (*to).inside = inside;
 }
 
-fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>) {
+fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>, fold: bool) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let i = lane + j * THREADS;
-        let value = select(NOTHING, (*brought).values[j], (((*brought).inside >> j) & 1u) == 1u);
+        var value = (*brought).values[j];
+        if (fold) {
+            value = max(NOTHING, fma(value, (*brought).factor, (*brought).offset));
+        }
+        value = select(NOTHING, value, (((*brought).inside >> j) & 1u) == 1u);
         if (i < LEFT_VECTORS) {
-            left[buffer * LEFT_SIZE + i / INNER * PITCH + i % INNER] = vec4<f16>(value);
+            left[buffer * LEFT_SIZE + i / INNER * LEFT_PITCH + i % INNER] = vec4<f16>(value);
         }
     }
 }
 
-// Lines (tap, input) of the weight, vectors of outputs.
-fn load_weights(values: ptr<function, array<vec4<f32>, RIGHT>>, step: u32, first_column: u32, lane: u32) {
+// The same of the weight on its side: a column is an input, and outputs are the inner dimension.
+fn load_turned(values: ptr<function, array<vec4<f32>, RIGHT>>, step: u32, first_column: u32, lane: u32) {
     for (var j = 0u; j < RIGHT; j += 1u) {
         let i = min(lane + j * THREADS, RIGHT_VECTORS - 1u);
-        let tap = step / STEPS * TOGETHER + i / (INNER * COLUMNS);
-        let output = (step % STEPS) * STEP + i % INNER * 4u;
+        let tap = step / BACKWARD_STEPS * TOGETHER + i / (INNER * COLUMNS);
+        let output = (step % BACKWARD_STEPS) * STEP + i % INNER * 4u;
         let input = first_column + i / INNER % COLUMNS;
         let row = tap * size.weight_inputs + size.weight_first + min(input, INPUTS - 1u);
         let value = weight[(row * OUTPUTS + min(output, OUTPUTS - 4u)) / 4u];
@@ -165,28 +175,27 @@ fn load_weights(values: ptr<function, array<vec4<f32>, RIGHT>>, step: u32, first
     }
 }
 
-fn keep_weights(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, RIGHT>>) {
+fn keep_turned(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, RIGHT>>) {
     for (var j = 0u; j < RIGHT; j += 1u) {
         let i = lane + j * THREADS;
         if (i < RIGHT_VECTORS) {
-            right[buffer * RIGHT_SIZE + i / INNER * PITCH + i % INNER] = vec4<f16>((*values)[j]);
+            turned[buffer * TURNED_SIZE + i / INNER * LEFT_PITCH + i % INNER] = vec4<f16>((*values)[j]);
         }
     }
 }
 
-// One step through the tile; sums[d WIDE + w] is matrix (d, w) of a subgroup.
-fn multiply(sums: ptr<function, Sums>, buffer: u32, along: u32, across: u32) {
+fn multiply_turned(sums: ptr<function, Sums>, buffer: u32, along: u32, across: u32) {
     var columns: array<coop_mat16x16<f16, B>, WIDE>;
     for (var tap = 0u; tap < TOGETHER; tap += 1u) {
         for (var k = 0u; k < STEP; k += SIDE) {
             for (var w = 0u; w < WIDE; w += 1u) {
-                let place = buffer * RIGHT_SIZE + (tap * COLUMNS + (across * WIDE + w) * SIDE) * PITCH + k / 4u;
-                columns[w] = coopLoad<coop_mat16x16<f16, B>>(&right[place], PITCH);
+                let place = buffer * TURNED_SIZE + (tap * COLUMNS + (across * WIDE + w) * SIDE) * LEFT_PITCH + k / 4u;
+                columns[w] = coopLoad<coop_mat16x16<f16, B>>(&turned[place], LEFT_PITCH);
             }
             for (var d = 0u; d < DOWN; d += 1u) {
                 // A tap reaches as far to one side as its gradient comes from the other.
                 let row = (along * DOWN + d) * SIDE + TOGETHER - 1u - tap;
-                let rows = coopLoadT<coop_mat16x16<f16, A>>(&left[buffer * LEFT_SIZE + row * PITCH + k / 4u], PITCH);
+                let rows = coopLoadT<coop_mat16x16<f16, A>>(&left[buffer * LEFT_SIZE + row * LEFT_PITCH + k / 4u], LEFT_PITCH);
                 for (var w = 0u; w < WIDE; w += 1u) {
                     (*sums)[d * WIDE + w] = coopMultiplyAdd(rows, columns[w], (*sums)[d * WIDE + w]);
                 }
@@ -195,69 +204,58 @@ fn multiply(sums: ptr<function, Sums>, buffer: u32, along: u32, across: u32) {
     }
 }
 
-// What each invocation has of the tile, by way of workgroup memory: results[n] lies in row row_of(n), columns column_of() ..
-fn hand_out(sums: ptr<function, Sums>, results: ptr<function, array<vec4<f32>, RESULTS>>, subgroup: u32, member: u32) {
-    for (var d = 0u; d < DOWN; d += 1u) {
-        workgroupBarrier();
-        for (var w = 0u; w < WIDE; w += 1u) {
-            coopStoreT((*sums)[d * WIDE + w], &exchange[subgroup * RESULT_SIZE + w * 4u], RESULT_PITCH);
-        }
-        workgroupBarrier();
-        for (var n = 0u; n < SIDE / LINES; n += 1u) {
-            let line = n * LINES + member / LINE;
-            (*results)[d * (SIDE / LINES) + n] = exchange[subgroup * RESULT_SIZE + line * RESULT_PITCH + member % LINE];
-        }
+// Brings row d of a subgroup's matrices to workgroup memory.
+fn lay_out(sums: ptr<function, Sums>, subgroup: u32, d: u32) {
+    workgroupBarrier();
+    for (var w = 0u; w < WIDE; w += 1u) {
+        coopStoreT((*sums)[d * WIDE + w], &results[subgroup * RESULT_SIZE + w * 4u], RESULT_PITCH);
     }
-}
-
-fn row_of(n: u32, subgroup: u32, member: u32) -> u32 {
-    return subgroup / ACROSS * DOWN * SIDE + n * LINES + member / LINE;
-}
-
-fn column_of(subgroup: u32, member: u32) -> u32 {
-    return (subgroup % ACROSS * LINE + member % LINE) * 4u;
-}
-
-// The sum over the tile's rows of what the invocations of a column have, in order, for all of them.
-fn add_rows(value: vec4<f32>, subgroup: u32, member: u32) -> vec4<f32> {
     workgroupBarrier();
-    exchange[subgroup * 32u + member] = value;
+}
+
+// The sum over the tile's rows of what invocations that own a column have, in order, for all of them.
+fn add_rows(value: vec4<f32>, lane: u32) -> vec4<f32> {
     workgroupBarrier();
+    results[lane] = value;
+    workgroupBarrier();
+    let first = lane / 32u % ACROSS * 32u + lane % VECTORS;
     var total = NOTHING;
-    for (var other = subgroup % ACROSS; other < SUBGROUPS; other += ACROSS) {
-        for (var i = member % LINE; i < 32u; i += LINE) {
-            total += exchange[other * 32u + i];
+    for (var along = 0u; along < SUBGROUPS / ACROSS; along += 1u) {
+        for (var row = 0u; row < 32u; row += VECTORS) {
+            total += results[first + along * ACROSS * 32u + row];
         }
     }
     return total;
 }
 
-fn product(results: ptr<function, array<vec4<f32>, RESULTS>>, first_row: u32, rows: u32, first_column: u32, lane: u32, subgroup: u32, member: u32) {
+// The sums of a subgroup's part of the tile.
+fn multiply_backward(sums: ptr<function, Sums>, first_row: u32, rows: u32, first_column: u32, lane: u32, subgroup: u32) {
     var at = places(first_row, rows, lane);
     var brought: Brought;
     var weights: array<vec4<f32>, RIGHT>;
-    var sums: Sums;
     load_gradients(&brought, &at, 0u, lane);
-    load_weights(&weights, 0u, first_column, lane);
-    for (var step = 0u; step < KERNEL_TIME * GROUPS * STEPS; step += 1u) {
-        keep_left(step % 2u, lane, &brought);
-        keep_weights(step % 2u, lane, &weights);
+    load_turned(&weights, 0u, first_column, lane);
+    for (var step = 0u; step < KERNEL_TIME * GROUPS * BACKWARD_STEPS; step += 1u) {
+        keep_left(step % 2u, lane, &brought, false);
+        keep_turned(step % 2u, lane, &weights);
         workgroupBarrier();
-        if (step + 1u < KERNEL_TIME * GROUPS * STEPS) {
+        if (step + 1u < KERNEL_TIME * GROUPS * BACKWARD_STEPS) {
             load_gradients(&brought, &at, step + 1u, lane);
-            load_weights(&weights, step + 1u, first_column, lane);
+            load_turned(&weights, step + 1u, first_column, lane);
         }
-        multiply(&sums, step % 2u, subgroup / ACROSS, subgroup % ACROSS);
+        multiply_turned(sums, step % 2u, subgroup / ACROSS, subgroup % ACROSS);
     }
-    hand_out(&sums, results, subgroup, member);
 }
 
-// What dx has of the tile, where it is added to. All loads first: none may wait for a store before it.
-fn before_of(before: ptr<function, array<vec4<f32>, RESULTS>>, first_row: u32, rows: u32, known: u32, subgroup: u32, member: u32) {
+// What dx has where an invocation's results of matrices d go, or nothing.
+fn load_before(before: ptr<function, array<vec4<f32>, OWN>>, first_row: u32, rows: u32, column: u32, member: u32) {
+    for (var i = 0u; i < OWN; i += 1u) {
+        (*before)[i] = NOTHING;
+    }
     if (size.add_dx != 0u) {
-        for (var n = 0u; n < RESULTS; n += 1u) {
-            let row = min(first_row + row_of(n, subgroup, member), rows - 1u);
-            (*before)[n] = dx[(row * size.dx_stride + size.dx_first + known) / 4u];
+        for (var i = 0u; i < OWN; i += 1u) {
+            let row = min(first_row + (member + 32u * i) / VECTORS, rows - 1u);
+            (*before)[i] = dx[(row * size.dx_stride + size.dx_first + min(column, INPUTS - 4u)) / 4u];
         }
     }
 }
@@ -272,20 +270,26 @@ fn backward_input(
 ) {
     let rows = size.batch * size.frames * MEL;
     let first_row = (group.z * groups.y + group.y) * ROWS;
-    let column = group.x * COLUMNS + column_of(subgroup, member);
-    var results: array<vec4<f32>, RESULTS>;
-    var before: array<vec4<f32>, RESULTS>;
-    product(&results, first_row, rows, group.x * COLUMNS, lane, subgroup, member);
-    before_of(&before, first_row, rows, min(column, INPUTS - 4u), subgroup, member);
-    for (var n = 0u; n < RESULTS; n += 1u) {
-        let row = first_row + row_of(n, subgroup, member);
-        if (row < rows && column < INPUTS) {
-            dx[(row * size.dx_stride + size.dx_first + column) / 4u] = before[n] + results[n];
+    let first_column = group.x * COLUMNS;
+    let column = first_column + (subgroup % ACROSS * VECTORS + member % VECTORS) * 4u;
+    var sums: Sums;
+    multiply_backward(&sums, first_row, rows, first_column, lane, subgroup);
+    for (var d = 0u; d < DOWN; d += 1u) {
+        lay_out(&sums, subgroup, d);
+        let first = first_row + (subgroup / ACROSS * DOWN + d) * SIDE;
+        var before: array<vec4<f32>, OWN>;
+        load_before(&before, first, rows, column, member);
+        for (var i = 0u; i < OWN; i += 1u) {
+            let r = (member + 32u * i) / VECTORS;
+            if (first + r < rows && column < INPUTS) {
+                let sum = results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS];
+                dx[((first + r) * size.dx_stride + size.dx_first + column) / 4u] = before[i] + sum;
+            }
         }
     }
 }
 
-// Of the batch norm and the ReLU that were folded into the load of x, too, as in convolution_tiled.wgsl.
+// As convolution_tiled.wgsl's.
 @compute @workgroup_size(THREADS)
 fn backward_folded(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -297,39 +301,45 @@ fn backward_folded(
     let rows = size.batch * size.frames * MEL;
     let tile = group.z * groups.y + group.y;
     let first_row = tile * ROWS;
-    let column = group.x * COLUMNS + column_of(subgroup, member);
+    let first_column = group.x * COLUMNS;
+    let column = first_column + (subgroup % ACROSS * VECTORS + member % VECTORS) * 4u;
     let known = min(column, INPUTS - 4u);
-    var results: array<vec4<f32>, RESULTS>;
-    var inputs: array<vec4<f32>, RESULTS>;
-    var before: array<vec4<f32>, RESULTS>;
-    product(&results, first_row, rows, group.x * COLUMNS, lane, subgroup, member);
-    before_of(&before, first_row, rows, known, subgroup, member);
-    for (var n = 0u; n < RESULTS; n += 1u) {
-        let row = min(first_row + row_of(n, subgroup, member), rows - 1u);
-        inputs[n] = x[(row * size.x_stride + size.x_first + known) / 4u];
-    }
+    var sums: Sums;
+    multiply_backward(&sums, first_row, rows, first_column, lane, subgroup);
     let factor = scale[(size.weight_first + known) / 4u];
     let offset = shift[(size.weight_first + known) / 4u];
     let low = moments[(STATISTICS_FIRST + known) / 2u];
     let high = moments[(STATISTICS_FIRST + known) / 2u + 1u];
     let mean = vec4<f32>(low.xz, high.xz);
     let inv_std = vec4<f32>(low.yw, high.yw);
-    var sums = NOTHING;
+    var sum = NOTHING;
     var products = NOTHING;
-    for (var n = 0u; n < RESULTS; n += 1u) {
-        let row = first_row + row_of(n, subgroup, member);
-        if (row < rows && column < INPUTS) {
-            let dz = select(NOTHING, results[n], fma(inputs[n], factor, offset) > NOTHING);
-            sums += dz;
-            products = fma(dz, (inputs[n] - mean) * inv_std, products);
-            dx[(row * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[n]);
+    for (var d = 0u; d < DOWN; d += 1u) {
+        lay_out(&sums, subgroup, d);
+        let first = first_row + (subgroup / ACROSS * DOWN + d) * SIDE;
+        var inputs: array<vec4<f32>, OWN>;
+        var before: array<vec4<f32>, OWN>;
+        for (var i = 0u; i < OWN; i += 1u) {
+            let row = min(first + (member + 32u * i) / VECTORS, rows - 1u);
+            inputs[i] = x[(row * size.x_stride + size.x_first + known) / 4u];
+        }
+        load_before(&before, first, rows, column, member);
+        for (var i = 0u; i < OWN; i += 1u) {
+            let r = (member + 32u * i) / VECTORS;
+            if (first + r < rows && column < INPUTS) {
+                let gradient = results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS];
+                let dz = select(NOTHING, gradient, fma(inputs[i], factor, offset) > NOTHING);
+                sum += dz;
+                products = fma(dz, (inputs[i] - mean) * inv_std, products);
+                dx[((first + r) * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[i]);
+            }
         }
     }
-    sums = add_rows(sums, subgroup, member);
-    products = add_rows(products, subgroup, member);
-    if (subgroup < ACROSS && member < LINE && column < INPUTS && first_row < rows) {
+    sum = add_rows(sum, lane);
+    products = add_rows(products, lane);
+    if (subgroup < ACROSS && member < VECTORS && column < INPUTS && first_row < rows) {
         let place = ((size.first_split + tile) * INPUTS + column) / 2u;
-        partial_sums[place] = vec4<f32>(sums.x, products.x, sums.y, products.y);
-        partial_sums[place + 1u] = vec4<f32>(sums.z, products.z, sums.w, products.w);
+        partial_sums[place] = vec4<f32>(sum.x, products.x, sum.y, products.y);
+        partial_sums[place + 1u] = vec4<f32>(sum.z, products.z, sum.w, products.w);
     }
 }
