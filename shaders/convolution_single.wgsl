@@ -9,6 +9,8 @@ const INPUTS: u32 = 1u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Operands are rounded to f16.
+const ROUND: bool = false;
 
 const PIXELS: u32 = 8u;
 // Groups of pixels of a frame.
@@ -40,6 +42,23 @@ var<immediate> size: Size;
 @group(0) @binding(4) var<storage, read> shift: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
+// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
+// take a conversion there and back for nothing.
+fn operand(value: f32) -> f32 {
+    if (!ROUND) {
+        return value;
+    }
+    let bits = bitcast<u32>(value);
+    let magnitude = bits & u32(0x7fffffffu);
+    let normal = (magnitude + u32(0xfffu) + (magnitude >> u32(13u) & u32(1u))) & u32(0xffffe000u);
+    let small = bitcast<u32>(round(abs(value) * 16777216.0) / 16777216.0);
+    var rounded = select(normal, small, magnitude < u32(0x38800000u));
+    rounded = select(rounded, u32(0x7f800000u), rounded >= u32(0x47800000u));
+    // What is no number stays none.
+    rounded = select(rounded, magnitude, magnitude > u32(0x7f800000u));
+    return bitcast<f32>(rounded | bits & u32(0x80000000u));
+}
+
 @compute @workgroup_size(64)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.y * groups.x + group.x) * 64u + lane;
@@ -62,10 +81,10 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             if (FOLD) {
                 value = max(0.0, fma(value, scale[size.weight_first], shift[size.weight_first]));
             }
-            near[n] = select(0.0, value, inside);
+            near[n] = operand(select(0.0, value, inside));
         }
         for (var k = 0u; k < KERNEL_MEL; k += 1u) {
-            let factor = weight[((j * KERNEL_MEL + k) * size.weight_inputs + size.weight_first) * OUTPUTS + output];
+            let factor = operand(weight[((j * KERNEL_MEL + k) * size.weight_inputs + size.weight_first) * OUTPUTS + output]);
             for (var p = 0u; p < PIXELS; p += 1u) {
                 results[p] = fma(near[p + k], factor, results[p]);
             }

@@ -3,7 +3,7 @@
 //
 //   p[s, c] = exp(logit - max) / sum exp;  nll[s, c] = log sum exp - logit[c]
 //   loss[s] = (1 - e) w[label] nll[s, label] + e / CLASSES * sum over c of w[c] nll[s, c]
-//   dlogits = ((1 - e) w[label] (p - [c = label]) + e / CLASSES * (p sum w - w[c])) / divisor
+//   dlogits = ((1 - e) w[label] (p - [c = label]) + e / CLASSES * (p sum w - w[c])) / divisor * gradient_scale[0]
 //
 // The divisor is the sum of w[label] over the samples that an update is made of: the host's where those are several
 // batches, and with a divisor of 0 that of this batch.
@@ -26,6 +26,7 @@ var<immediate> size: Size;
 @group(0) @binding(3) var<storage, read_write> probabilities: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dlogits: array<f32>;
 @group(0) @binding(5) var<storage, read_write> results: array<f32>;
+@group(0) @binding(6) var<storage, read> gradient_scale: array<f32>;
 
 var<workgroup> shares: array<f32, 64>;
 var<workgroup> lanes: array<vec4<f32>, 64>;
@@ -82,7 +83,7 @@ fn forward(@builtin(local_invocation_index) lane: u32) {
                 gradient += smoothing * (p * sum_of_weights - class_weights[c]);
             }
             probabilities[row + c] = p;
-            dlogits[row + c] = gradient / divisor;
+            dlogits[row + c] = gradient / divisor * gradient_scale[0];
         }
         if (is_finite(loss)) {
             sums += vec4<f32>(loss, select(0.0, 1.0, winner == label), 0.0, weight);

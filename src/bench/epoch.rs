@@ -38,7 +38,7 @@ pub struct EpochMeasurement {
     pub workload: String,
     /// The network, by its default settings and recipe.
     pub model: ModelName,
-    /// `f32`
+    /// `f32` or `mixed`
     pub precision: String,
     /// Median over the turns of the wall seconds of an epoch.
     pub seconds_per_epoch: f64,
@@ -91,7 +91,8 @@ pub fn measure_epochs(
     options: EpochOptions,
     mut told: impl FnMut(&str),
 ) -> Result<Vec<EpochMeasurement>, TrainError> {
-    let configs: Vec<Config> = models.iter().map(|model| Config::new(*model)).collect();
+    let mut configs: Vec<Config> = models.iter().map(|model| Config::new(*model)).collect();
+    configs.iter_mut().for_each(|config| config.train.precision = gpu.precision());
     let defaults = Config::new(ModelName::Indrnn);
     told("making up the data");
     let data = made_up(options.clips, defaults.train.frames, defaults.features.n_mels);

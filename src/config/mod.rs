@@ -10,12 +10,13 @@ mod model;
 mod source;
 mod train;
 
+pub use crate::gpu::Precision;
 pub use augment::AugmentConfig;
 pub use error::ConfigError;
 pub use features::{FeatureConfig, MelNorm, PadMode};
 pub use model::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Readout, RecurrentInit, Stack};
 pub use source::NameSource;
-pub use train::{ClassWeights, EarlyStopMetric, OptimizerName, Precision, ScheduleName, TrainConfig};
+pub use train::{ClassWeights, EarlyStopMetric, OptimizerName, ScheduleName, TrainConfig};
 
 use error::invalid;
 use serde::{Deserialize, Serialize};

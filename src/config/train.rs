@@ -2,6 +2,7 @@
 
 use super::error::invalid;
 use super::{ConfigError, ModelName};
+use crate::gpu::Precision;
 use serde::{Deserialize, Serialize};
 
 /// The training recipe.
@@ -39,7 +40,7 @@ pub struct TrainConfig {
     pub min_learning_rate: f32,
     /// Seed of initialisation, split, order, crops, augmentation and dropout.
     pub seed: u64,
-    /// Number format of the products: `f32`.
+    /// What products are made of: `f32` or `mixed`.
     pub precision: Precision,
     /// Gradients are scaled down to this norm; 0 leaves them.
     pub clip_norm: f32,
@@ -60,16 +61,6 @@ pub struct TrainConfig {
     pub early_stop_metric: EarlyStopMetric,
     /// Evaluate with re-estimated batch-norm statistics while a run has made fewer than 1,000 steps.
     pub bn_recalibration: bool,
-}
-
-/// The number format of matrix products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-#[value(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats throughout.
-    #[default]
-    F32,
 }
 
 /// What turns gradients into updates; as PyTorch's optimiser of the name.

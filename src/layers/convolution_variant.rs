@@ -166,14 +166,7 @@ impl ConvolutionVariant {
     pub(super) fn constants(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         let round = ("ROUND", (gpu.precision() == Precision::Mixed).into());
         match self.0 {
-            Family::Plain => vec![round],
-            Family::Single => {
-                if operation == Operation::Forward {
-                    Vec::new()
-                } else {
-                    vec![round]
-                }
-            }
+            Family::Plain | Family::Single => vec![round],
             Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![round, ("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation);

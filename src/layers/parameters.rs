@@ -1,5 +1,6 @@
 //! Parameters and running statistics: first declared (names and shapes, no GPU), then allocated in arenas.
 
+use super::GradientScale;
 use crate::gpu::{Arena, ArenaPlan, Gpu, GpuError, Tensor};
 
 /// How a tensor lies in a file, where PyTorch's layout rules; in memory the outputs are innermost.
@@ -112,6 +113,7 @@ pub struct Parameters {
     declarations: Declarations,
     values: Arena,
     gradients: Arena,
+    gradient_scale: GradientScale,
     statistics: Arena,
 }
 
@@ -124,6 +126,7 @@ impl Parameters {
         Ok(Self {
             values: Arena::new(gpu, "parameters", &plan)?,
             gradients: Arena::new(gpu, "gradients", &plan)?,
+            gradient_scale: GradientScale::new(gpu)?,
             statistics: Arena::new(gpu, "running statistics", &running)?,
             declarations,
         })
@@ -139,9 +142,14 @@ impl Parameters {
         &self.values
     }
 
-    /// The arena of gradients.
+    /// The arena of gradients, all of them times the [scale](Self::gradient_scale).
     pub fn gradients(&self) -> &Arena {
         &self.gradients
+    }
+
+    /// What the loss multiplies its gradient with, and the optimiser divides by.
+    pub fn gradient_scale(&self) -> &GradientScale {
+        &self.gradient_scale
     }
 
     /// The arena of running statistics.

@@ -1,6 +1,6 @@
 //! Launcher of `softmax_cross_entropy.wgsl`.
 
-use super::Map;
+use super::{GradientScale, Map};
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const SOFTMAX_CROSS_ENTROPY: Shader = Shader("softmax_cross_entropy");
@@ -21,8 +21,8 @@ pub struct SoftmaxCrossEntropy {
 }
 
 impl SoftmaxCrossEntropy {
-    /// Prepares the kernel over `logits` (batch, classes), whose gradient it writes.
-    pub fn new(gpu: &Gpu, logits: &Map) -> Result<Self, GpuError> {
+    /// Prepares the kernel over `logits` (batch, classes), whose gradient it writes, times `scale`.
+    pub fn new(gpu: &Gpu, logits: &Map, scale: &GradientScale) -> Result<Self, GpuError> {
         let (batch, classes) = (logits.value.tensor.shape()[0], logits.value.stride);
         let labels = gpu.tensor("labels", Element::U32, &[batch])?;
         let class_weights = gpu.tensor("class weights", Element::F32, &[classes])?;
@@ -35,6 +35,7 @@ impl SoftmaxCrossEntropy {
             ("class_weights", &class_weights),
             ("probabilities", &probabilities),
             ("dlogits", &logits.grad.tensor),
+            ("gradient_scale", scale.tensor()),
             ("results", &results),
         ];
         let forward = SOFTMAX_CROSS_ENTROPY.dispatch(gpu, "forward", &[("CLASSES", classes.into())], &tensors)?;

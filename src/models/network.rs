@@ -66,7 +66,7 @@ impl Network {
                 Box::new(recurrent::build(gpu, model, dimensions, &parameters, &input, &seed, &logits)?)
             }
         };
-        let loss = SoftmaxCrossEntropy::new(gpu, &logits)?;
+        let loss = SoftmaxCrossEntropy::new(gpu, &logits, parameters.gradient_scale())?;
         Ok(Self { gpu: gpu.clone(), dimensions, parameters, features, seed, standardise, body, logits, loss })
     }
 
@@ -95,8 +95,8 @@ impl Network {
         &self.logits.value.tensor
     }
 
-    /// The gradient there, which the loss writes and backward reads: a host with an objective of its own writes it in
-    /// between.
+    /// The gradient there, times the [scale](Parameters::gradient_scale), which the loss writes and backward reads: a host with
+    /// an objective of its own writes it in between.
     pub fn logits_gradient(&self) -> &Tensor {
         &self.logits.grad.tensor
     }

@@ -8,7 +8,7 @@ use crate::layers::Parameters;
 const ADAM: Shader = Shader("adam");
 const SGD: Shader = Shader("sgd");
 
-/// What the device keeps of the updates.
+/// What the device keeps of the updates, all zero before the first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OptimizerState {
     /// Norm of the last gradient.
@@ -17,6 +17,8 @@ pub struct OptimizerState {
     pub withheld: u64,
     /// Updates made.
     pub steps: u64,
+    /// What the gradients to come are multiplied by: 1 in f32.
+    pub gradient_scale: f32,
 }
 
 /// An optimiser over a network's parameters.
@@ -64,7 +66,7 @@ impl Optimizer {
             Rule::Adam { decoupled, .. } => ADAM.dispatch(gpu, "step", &[count, ("DECOUPLED", decoupled.into())], &bindings)?,
             Rule::Sgd { .. } => SGD.dispatch(gpu, "step", &[count], &bindings)?,
         };
-        let clip = GradientClip::new(gpu, gradients, &control)?;
+        let clip = GradientClip::new(gpu, gradients, parameters.gradient_scale(), &control)?;
         Ok(Self { settings, elements, tensors, control, clip, step })
     }
 
@@ -97,6 +99,11 @@ impl Optimizer {
         &self.control
     }
 
+    /// Goes on from so many updates.
+    pub fn set_steps(&self, gpu: &Gpu, steps: f32) {
+        gpu.write(&self.control.view(4, &[1]), &[steps]);
+    }
+
     /// Reads what the device keeps; waits.
     pub fn state(&self, gpu: &Gpu) -> Result<OptimizerState, GpuError> {
         Ok(Self::parse(&gpu.read::<f32>(&self.control)?))
@@ -104,7 +111,8 @@ impl Optimizer {
 
     /// What the values of [`Optimizer::control`] say.
     pub fn parse(control: &[f32]) -> OptimizerState {
-        OptimizerState { norm: control[2], withheld: control[3] as u64, steps: control[4] as u64 }
+        let [_, _, norm, withheld, steps, gradient_scale, ..] = *control else { panic!("control has 8 numbers") };
+        OptimizerState { norm, withheld: withheld as u64, steps: steps as u64, gradient_scale }
     }
 }
 

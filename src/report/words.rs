@@ -1,5 +1,6 @@
 //! Numbers as people read them, and the summary of a run in words.
 
+use crate::gpu::Precision;
 use crate::train::event::{EpochMetrics, Started, Step, Summary};
 use std::time::Duration;
 
@@ -76,11 +77,13 @@ pub fn rough(time: Duration) -> String {
 
 /// What is about to happen, in four lines.
 pub fn opening(started: &Started) -> String {
-    let Started { run, model, trainable_parameters, epochs, batch_size, frames, clips, classes, adapter, .. } = started;
+    let Started { run, model, trainable_parameters, epochs, batch_size, frames, clips, classes, precision, adapter, .. } =
+        started;
+    let numbers = if *precision == Precision::Mixed { ", mixed precision" } else { "" };
     let [train, valid, test] = clips.map(thousands);
     [
         format!(
-            "{model}: {} trained parameters, up to {} in batches of {batch_size} x {frames} frames",
+            "{model}: {} trained parameters, up to {} in batches of {batch_size} x {frames} frames{numbers}",
             thousands(*trainable_parameters),
             count(*epochs, "epoch")
         ),

@@ -3,7 +3,7 @@
 
 use super::bench::Bench;
 use super::comparison::{Comparison, Comparisons};
-use crate::gpu::{ArenaPlan, Gpu, GpuError};
+use crate::gpu::{ArenaPlan, Gpu, GpuError, Precision};
 use crate::layers::{Declarations, FileLayout, Initial, Parameters};
 use crate::optim::{Optimizer, OptimizerSettings, Rule};
 use crate::reference;
@@ -23,6 +23,8 @@ pub struct Case {
     pub settings: OptimizerSettings,
     /// In the fourth step, one gradient is this.
     pub broken: Option<f32>,
+    /// What gradients are multiplied by at first; only under mixed precision another than 1.
+    pub gradient_scale: f64,
 }
 
 impl Case {
@@ -40,6 +42,9 @@ impl std::fmt::Display for Case {
             "{STEPS} steps of {:?} and {}, {rule:?}, norm {clip_norm}, value {clip_value}, decay {weight_decay}",
             self.weight, self.hidden
         )?;
+        if self.gradient_scale != 1.0 {
+            write!(f, ", gradients times {}", self.gradient_scale)?;
+        }
         self.broken.map_or(Ok(()), |broken| write!(f, ", a gradient is {broken}"))
     }
 }
@@ -52,7 +57,8 @@ struct Part {
     limit: f64,
 }
 
-/// How far ten updates move the parameters, what they keep of the gradients, and what the device says of the updates.
+/// How far ten updates move the parameters, what they keep of the gradients, and what the device says of the updates: the same
+/// whatever the gradients' scale.
 pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let (bench, settings) = (Bench::new(gpu), case.settings);
     let mut declarations = Declarations::default();
@@ -78,16 +84,22 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let optimizer = Optimizer::new(gpu, &parameters, settings)?;
     let mut values = before.clone();
     let mut kept = vec![vec![0.0; elements]; optimizer.tensors().len()];
-    let (mut norm, mut made) = (0.0, 0);
+    let (mut norm, mut made, mut scale) = (0.0, 0, case.gradient_scale);
+    if gpu.precision() == Precision::Mixed {
+        bench.put(parameters.gradient_scale().tensor(), &[scale, 0.0]);
+    }
     for step in 0..STEPS {
         let mut gradient = in_arena(noise.numbers(elements));
         let broken = case.broken.filter(|_| step == 3);
         if let Some(broken) = broken {
             gradient[parts[0].count / 2] = f64::from(broken);
         }
-        bench.put(parameters.gradients().whole(), &gradient);
+        let scaled: Vec<f64> = gradient.iter().map(|gradient| gradient * scale).collect();
+        bench.put(parameters.gradients().whole(), &scaled);
         bench.run(|pass| optimizer.step(pass, case.learning_rate()))?;
         if broken.is_some() {
+            // Of no use at 1, and not at all in f32.
+            scale = (scale / 2.0).max(1.0);
             continue;
         }
         norm = reference::gradient_clip::norm(&gradient);
@@ -120,9 +132,9 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let withheld = STEPS as u64 - made;
     result.add_within(
         0.0,
-        "updates made and withheld",
-        &[made as f64, withheld as f64],
-        &[state.steps as f32, state.withheld as f32],
+        "updates made and withheld, scale",
+        &[made as f64, withheld as f64, scale],
+        &[state.steps as f32, state.withheld as f32, state.gradient_scale],
     );
     Ok(result.done())
 }

@@ -100,7 +100,7 @@ fn recurrence(path: IndrnnPath) -> indrnn::Case {
 
 fn updates(gpu: &Gpu, rule: Rule) -> Result<Vec<Comparison>, GpuError> {
     let settings = OptimizerSettings { rule, clip_norm: 5.0, clip_value: 0.1, weight_decay: 0.01 };
-    optimizer::check(gpu, optimizer::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN) })
+    optimizer::check(gpu, optimizer::Case { weight: [70, 61], hidden: 13, settings, broken: Some(f32::NAN), gradient_scale: 1.0 })
 }
 
 fn check_recurrent(gpu: &Gpu, cell: Cell) -> Result<Vec<Comparison>, GpuError> {

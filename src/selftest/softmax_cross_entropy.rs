@@ -3,7 +3,7 @@
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons};
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{Size, SoftmaxCrossEntropy};
+use crate::layers::{GradientScale, Size, SoftmaxCrossEntropy};
 use crate::reference;
 use crate::reference::noise::Noise;
 
@@ -24,6 +24,8 @@ pub struct Case {
     pub weighted: bool,
     /// The weights of all samples of the update, where it has more than this batch.
     pub divisor: Option<f32>,
+    /// What the gradient is multiplied by.
+    pub gradient_scale: f64,
     /// The first sample's first logit in place of its number, which must not be finite.
     pub broken: Option<f32>,
 }
@@ -31,19 +33,33 @@ pub struct Case {
 impl Case {
     /// The plain loss of a whole batch.
     pub fn new(batch: usize, classes: usize, magnitude: f64) -> Self {
-        Self { batch, capacity: batch, classes, magnitude, smoothing: 0.0, weighted: false, divisor: None, broken: None }
+        let (smoothing, gradient_scale) = (0.0, 1.0);
+        Self {
+            batch,
+            capacity: batch,
+            classes,
+            magnitude,
+            smoothing,
+            weighted: false,
+            divisor: None,
+            gradient_scale,
+            broken: None,
+        }
     }
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { batch, capacity, classes, magnitude, smoothing, weighted, divisor, broken } = self;
+        let Self { batch, capacity, classes, magnitude, smoothing, weighted, divisor, gradient_scale, broken } = self;
         write!(f, "{batch} of {capacity} x {classes}, up to {magnitude}")?;
         if *smoothing > 0.0 {
             write!(f, ", smoothed by {smoothing}")?;
         }
         if *weighted {
             write!(f, ", weighted")?;
+        }
+        if *gradient_scale != 1.0 {
+            write!(f, ", times {gradient_scale}")?;
         }
         divisor.map_or(Ok(()), |divisor| write!(f, ", divided by {divisor}"))?;
         broken.map_or(Ok(()), |broken| write!(f, ", a logit is {broken}"))
@@ -52,7 +68,7 @@ impl std::fmt::Display for Case {
 
 /// Probabilities, the gradient of the logits, and the five numbers that a step reports.
 pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
-    let Case { batch, capacity, classes, magnitude, smoothing, weighted, divisor, broken } = case;
+    let Case { batch, capacity, classes, magnitude, smoothing, weighted, divisor, broken, .. } = case;
     let bench = Bench::new(gpu);
     let mut noise = Noise::new((batch * classes) as u64);
     let mut logits: Vec<f64> = noise.numbers(batch * classes).into_iter().map(|x| (x * magnitude).round()).collect();
@@ -66,7 +82,7 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let size = reference::softmax_cross_entropy::Size { batch, classes };
     let expected = reference::softmax_cross_entropy::forward_weighted(size, &logits, &labels, &weights, f64::from(smoothing));
     let scale = divisor.map_or(1.0, |divisor| expected.divisor / f64::from(divisor));
-    let dlogits: Vec<f64> = expected.dlogits.iter().map(|dlogit| dlogit * scale).collect();
+    let dlogits: Vec<f64> = expected.dlogits.iter().map(|dlogit| dlogit * scale * case.gradient_scale).collect();
     let (mut loss, mut correct, mut weight) = (expected.losses.iter().sum::<f64>(), expected.correct, expected.divisor);
     // A loss that is not finite is counted, and joins neither the sums nor the number right.
     if let Some(broken) = broken {
@@ -82,9 +98,13 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     for channels in [&mut map.value, &mut map.grad] {
         channels.tensor = channels.tensor.view(0, &[capacity, classes]);
     }
-    let mut layer = SoftmaxCrossEntropy::new(gpu, &map)?;
+    let gradient_scale = GradientScale::new(gpu)?;
+    let mut layer = SoftmaxCrossEntropy::new(gpu, &map, &gradient_scale)?;
     layer.label_smoothing = smoothing;
     gpu.write(&layer.labels, &labels);
+    if case.gradient_scale != 1.0 {
+        bench.put(gradient_scale.tensor(), &[case.gradient_scale]);
+    }
     if weighted {
         bench.put(&layer.class_weights, &weights);
     }

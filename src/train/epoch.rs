@@ -3,8 +3,8 @@
 use super::event::{Event, Observer, Step};
 use super::{Session, TrainError};
 use crate::dataset::{Batch, Batches};
-use crate::gpu::{Pass, Readback};
-use crate::layers::{Mode, Size};
+use crate::gpu::{Pass, Precision, Readback};
+use crate::layers::{LEAST_GRADIENT_SCALE, Mode, Size};
 use std::time::Instant;
 
 /// Training batches whose statistics are averaged before evaluation.
@@ -116,12 +116,19 @@ pub(super) fn train_epoch(
     }
     let seconds = start.elapsed().as_secs_f64();
     tell(&sums, observer)?;
-    let withheld = session.optimizer.state(gpu)?.withheld - withheld;
-    if withheld as usize == steps || sums.not_finite == sums.clips {
+    let after = session.optimizer.state(gpu)?;
+    let withheld = after.withheld - withheld;
+    // Under mixed precision an update that is withheld makes the next one more likely, until the scale is at its least.
+    let hopeless = withheld as usize == steps && after.gradient_scale <= LEAST_GRADIENT_SCALE;
+    if hopeless || sums.not_finite == sums.clips {
         return Err(TrainError::Diverged { epoch, learning_rate: session.config.train.learning_rate });
     }
     if withheld > 0 {
-        let message = format!("epoch {epoch}: {withheld} of {steps} updates withheld, their gradients were not finite");
+        let scale = match session.config.train.precision {
+            Precision::F32 => String::new(),
+            Precision::Mixed => format!("; the loss is now scaled by {}", after.gradient_scale),
+        };
+        let message = format!("epoch {epoch}: {withheld} of {steps} updates withheld, their gradients were not finite{scale}");
         observer.event(&Event::Warning { message }).map_err(TrainError::Observer)?;
     }
     let gpu_seconds = session.timer.as_ref().and_then(crate::gpu::Timer::take);

@@ -1,5 +1,6 @@
 //! What a training run tells whoever listens. The front end decides what becomes of it: a progress bar, a line, a file.
 
+use crate::gpu::Precision;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -50,6 +51,9 @@ pub struct Started {
     pub clips: [usize; 3],
     /// Class names.
     pub classes: Vec<String>,
+    /// What products are made of.
+    #[serde(default)]
+    pub precision: Precision,
     /// The adapter, its backend and driver.
     pub adapter: String,
 }

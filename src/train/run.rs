@@ -81,6 +81,7 @@ pub fn train_to_marks(
         frames: config.train.frames,
         clips: Split::ALL.map(|split| data.part(split).len()),
         classes: data.classes.clone(),
+        precision: config.train.precision,
         adapter: adapter.clone(),
     }))?;
     let weightless = class_weights::warning(config.train.class_weights, &data.classes, &data.class_counts(Split::Train));

@@ -32,6 +32,7 @@ impl<'a> Session<'a> {
     /// Builds and initialises the network and its optimiser.
     pub fn open(gpu: &Gpu, config: &'a Config, data: &Dataset) -> Result<Self, TrainError> {
         let recipe = &config.train;
+        let gpu = &gpu.with_precision(recipe.precision);
         let train_clips = data.part(Split::Train).len();
         let dimensions = Dimensions {
             batch: recipe.batch_size.min(train_clips).max(1),

@@ -2,7 +2,7 @@
 
 use super::checkpoint::NamedTensor;
 use super::permute;
-use crate::gpu::GpuError;
+use crate::gpu::{GpuError, Precision};
 use crate::layers::{Declarations, FileLayout, ParameterSpec};
 use crate::models::Network;
 use crate::optim::Optimizer;
@@ -11,6 +11,9 @@ use crate::optim::Optimizer;
 pub const INPUT_MEAN: &str = "input.mean";
 /// See [`INPUT_MEAN`].
 pub const INPUT_STD: &str = "input.std";
+
+const STEPS: &str = "steps";
+const GRADIENT_SCALE: &str = "gradient_scale";
 
 /// Names and file shapes of everything in a model file.
 pub fn expected(declarations: &Declarations, mels: usize, standardised: bool) -> Vec<(String, Vec<usize>)> {
@@ -38,21 +41,49 @@ pub fn export(network: &Network, standardisation: Option<(&[f32], &[f32])>) -> R
     Ok(tensors)
 }
 
-/// Reads every gradient under the name of its parameter.
+/// Reads every gradient under the name of its parameter, without the scale that it has on its way.
 pub fn export_gradients(network: &Network) -> Result<Vec<NamedTensor>, GpuError> {
-    Ok(export_arena(network, network.gpu().read(network.parameters().gradients().whole())?, ""))
+    let (gpu, parameters) = (network.gpu(), network.parameters());
+    let scale = gpu.read::<f32>(parameters.gradient_scale().tensor())?[0];
+    let gradients = gpu.read::<f32>(parameters.gradients().whole())?.into_iter().map(|value| value / scale).collect();
+    Ok(export_arena(network, gradients, ""))
 }
 
 /// Reads what an optimiser keeps, as `first_moment.<parameter>` and `second_moment.<parameter>` or
-/// `momentum.<parameter>`, and its step count.
+/// `momentum.<parameter>`, and its step count; under mixed precision the scale of the gradients as well, and the updates since
+/// it changed.
 pub fn export_optimizer(network: &Network, optimizer: &Optimizer) -> Result<Vec<NamedTensor>, GpuError> {
     let mut tensors = Vec::new();
     for (name, tensor) in optimizer.tensors() {
         tensors.extend(export_arena(network, network.gpu().read(tensor)?, &format!("{name}.")));
     }
     let steps = optimizer.state(network.gpu())?.steps as f32;
-    tensors.push(NamedTensor { name: "steps".into(), shape: vec![1], data: vec![steps] });
+    tensors.push(NamedTensor { name: STEPS.into(), shape: vec![1], data: vec![steps] });
+    if network.gpu().precision() == Precision::Mixed {
+        let data = network.gpu().read(network.parameters().gradient_scale().tensor())?;
+        tensors.push(NamedTensor { name: GRADIENT_SCALE.into(), shape: vec![2], data });
+    }
     Ok(tensors)
+}
+
+/// Writes what [`export_optimizer`] read back to the device, in any order; what is missing stays as it is. The shapes must be
+/// those that were exported.
+pub fn import_optimizer(network: &Network, optimizer: &Optimizer, tensors: &[NamedTensor]) {
+    let (gpu, parameters) = (network.gpu(), network.parameters());
+    let data = |name: &str| tensors.iter().find(|tensor| tensor.name == name).map(|tensor| tensor.data.as_slice());
+    for (kept, arena) in optimizer.tensors() {
+        for (place, spec) in parameters.declarations().parameters.iter().enumerate() {
+            if let Some(data) = data(&format!("{kept}.{}", spec.name)) {
+                gpu.write(&arena.view(parameters.values().plan().start(place), &spec.shape), &from_file(spec, data));
+            }
+        }
+    }
+    if let Some(&[steps]) = data(STEPS) {
+        optimizer.set_steps(gpu, steps);
+    }
+    if let Some(scale) = data(GRADIENT_SCALE) {
+        gpu.write(parameters.gradient_scale().tensor(), scale);
+    }
 }
 
 fn export_arena(network: &Network, values: Vec<f32>, prefix: &str) -> Vec<NamedTensor> {

@@ -167,6 +167,25 @@ fn the_flags_of_augmentation_reach_the_run() {
 }
 
 #[test]
+fn the_precision_of_training_is_kept_for_whoever_evaluates() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.tones("music", 8);
+    let out = sandbox.text("run");
+    let json = sandbox.good(&[&["train", &data, "--out", &out, "--json", "--precision", "mixed"], &SMALL[..]].concat());
+    let summary: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(summary["test_accuracy"], 1.0, "two tones three octaves apart: {json}");
+    let config = std::fs::read_to_string(sandbox.path("run/config.toml")).unwrap();
+    assert_eq!(config.parse::<toml::Table>().unwrap()["train"]["precision"].as_str(), Some("mixed"));
+    let events = std::fs::read_to_string(sandbox.path("run/events.jsonl")).unwrap();
+    assert!(events.lines().next().unwrap().contains(r#""precision":"mixed""#), "{events}");
+    let evaluation: Value = serde_json::from_str(&sandbox.good(&["evaluate", &out, "--json"])).unwrap();
+    let of_training: Value =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.path("run/evaluation.json")).unwrap()).unwrap();
+    assert_eq!(evaluation["log_loss"], of_training["log_loss"], "to the last digit: rounded alike");
+    sandbox.bad(&["train", &data, "--precision", "f16"], 2);
+}
+
+#[test]
 fn features_are_written_as_numpy_reads_them() {
     let sandbox = Sandbox::new();
     tone(&sandbox.path("tone.wav"), 440.0, 2.0);

@@ -96,6 +96,7 @@ fn convolution_aligned_subgroup_agrees_with_its_reference() {
 fn convolution_single_agrees_with_its_reference() {
     let cases = convolutions();
     try_variant("convolution_single", Precision::F32, [&cases, &cases]);
+    try_variant("convolution_single", Precision::Mixed, [&cases, &[]]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The kernels of loss and update beside their `f64` references: as module `kernels`, which has those of the layers.
 
 use crate::kernels::try_all;
+use melgrad::gpu::Precision;
 use melgrad::optim::{OptimizerSettings, Rule};
 use melgrad::selftest::{accumulate, optimizer, softmax_cross_entropy};
 
@@ -14,6 +15,7 @@ fn softmax_cross_entropy_agrees_with_its_reference() {
         Case::new(64, 3, 3.0),
         Case::new(65, 129, 3.0),
         Case { capacity: 64, ..Case::new(33, 10, 3.0) },
+        Case { gradient_scale: 32_768.0, ..Case::new(33, 10, 3.0) },
     ];
     for magnitude in [0.4, 80.0, 1e4] {
         cases.extend([Case::new(1, 10, magnitude), Case::new(100, 10, magnitude)]);
@@ -42,7 +44,7 @@ fn ten_steps_of_each_optimiser_agree_with_their_reference() {
     let mut cases = Vec::new();
     for rule in [Rule::ADAM, Rule::ADAMW, Rule::Sgd { momentum: 0.0 }, Rule::Sgd { momentum: 0.9 }] {
         let settings = |clip_norm, clip_value, weight_decay| OptimizerSettings { rule, clip_norm, clip_value, weight_decay };
-        let plain = Case { weight: [7, 5], hidden: 13, settings: settings(0.0, 0.0, 0.0), broken: None };
+        let plain = Case { weight: [7, 5], hidden: 13, settings: settings(0.0, 0.0, 0.0), broken: None, gradient_scale: 1.0 };
         cases.extend([plain, Case { weight: [130, 70], hidden: 1, ..plain }]);
         for settings in [
             settings(0.5, 0.0, 0.0),
@@ -59,6 +61,9 @@ fn ten_steps_of_each_optimiser_agree_with_their_reference() {
         }
     }
     try_all(&cases, optimizer::check);
+    // The scale of the gradients changes nothing but itself.
+    let scaled: Vec<Case> = cases.into_iter().map(|case| Case { gradient_scale: 4096.0, ..case }).collect();
+    try_all(&scaled, |gpu, case| optimizer::check(&gpu.with_precision(Precision::Mixed), case));
 }
 
 #[test]

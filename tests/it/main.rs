@@ -26,6 +26,7 @@ mod kernels_indrnn;
 mod kernels_recurrent;
 mod kernels_training;
 mod metrics;
+mod mixed;
 mod networks;
 mod permute;
 mod plot;

@@ -24,6 +24,7 @@ fn started(epochs: usize) -> Event {
         frames: 647,
         clips: [1_169, 43, 77],
         classes: vec!["blues".into(), "rock".into()],
+        precision: melgrad::gpu::Precision::F32,
         adapter: "Some GPU (vulkan, 1.0)".into(),
     })
 }

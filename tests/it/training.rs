@@ -27,7 +27,7 @@ impl Observer for Recorder {
 }
 
 /// Trains on one batch of noise; returns the losses and the final weights.
-fn learn_by_heart(
+pub(crate) fn learn_by_heart(
     gpu: &Gpu,
     model: &ModelConfig,
     dimensions: Dimensions,
@@ -57,7 +57,7 @@ fn learn_by_heart(
 }
 
 /// Every network, and every way to build one, with the steps that it takes to learn a batch.
-fn small() -> Vec<(&'static str, ModelConfig, usize)> {
+pub(crate) fn small() -> Vec<(&'static str, ModelConfig, usize)> {
     let of = |name| ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(name) };
     let indrnn = || of(ModelName::Indrnn);
     let dense = ModelConfig { stack: Stack::Dense, growth: 8, dense_blocks: vec![2, 1], ..ModelConfig::new(ModelName::Indrnn) };
@@ -75,7 +75,7 @@ fn small() -> Vec<(&'static str, ModelConfig, usize)> {
     ]
 }
 
-const SMALL: Dimensions = Dimensions { batch: 6, frames: 16, mels: 8, classes: 3 };
+pub(crate) const SMALL: Dimensions = Dimensions { batch: 6, frames: 16, mels: 8, classes: 3 };
 
 #[test]
 fn each_network_learns_one_batch_by_heart() {

@@ -4,8 +4,8 @@ use super::Table;
 use crate::gpu::{Element, GpuError};
 use crate::layers::{
     Add, AveragePool, BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, Declarations, Dropout, FileLayout,
-    GlobalAveragePool, Gradient, Initial, LastStep, Layer, MaxPool, Mode, Normalise, Parameters, PoolShape, Relu, Size, Slices,
-    SoftmaxCrossEntropy, Standardise, StandardiseTo,
+    GlobalAveragePool, Gradient, GradientScale, Initial, LastStep, Layer, MaxPool, Mode, Normalise, Parameters, PoolShape, Relu,
+    Size, Slices, SoftmaxCrossEntropy, Standardise, StandardiseTo,
 };
 use crate::optim::{Optimizer, OptimizerSettings};
 
@@ -84,7 +84,7 @@ pub(super) fn sequences(table: &mut Table<'_>, frames: usize, batch: usize, hidd
 pub(super) fn network(table: &mut Table<'_>) -> Result<(), GpuError> {
     let gpu = table.gpu;
     if table.wants("softmax_cross_entropy") {
-        let loss = SoftmaxCrossEntropy::new(gpu, &table.map("logits", &[32, 10])?)?;
+        let loss = SoftmaxCrossEntropy::new(gpu, &table.map("logits", &[32, 10])?, &GradientScale::new(gpu)?)?;
         table.case("softmax_cross_entropy", "softmax_cross_entropy", "32 x 10", |pass| loss.forward(pass, 32, None))?;
     }
     if table.wants("adam") {

@@ -1,7 +1,7 @@
 //! Flags and variables of training.
 
 use super::set;
-use crate::config::{ClassWeights, EarlyStopMetric, OptimizerName, ScheduleName, TrainConfig};
+use crate::config::{ClassWeights, EarlyStopMetric, OptimizerName, Precision, ScheduleName, TrainConfig};
 use clap::Args;
 
 /// Settings of training.
@@ -50,6 +50,9 @@ pub struct TrainingArgs {
     /// No schedule goes below this [default: 0]
     #[arg(long, env = "MELGRAD_MIN_LEARNING_RATE", value_name = "RATE")]
     min_learning_rate: Option<f32>,
+    /// What products are made of: f32, or mixed: operands rounded to 16 bits, sums of 32 [default: f32]
+    #[arg(long, env = "MELGRAD_PRECISION", hide_possible_values = true)]
+    precision: Option<Precision>,
     /// Scale gradients down to this norm; 0 leaves them [default: 1 for rnn, lstm and gru, else 0]
     #[arg(long, env = "MELGRAD_CLIP_NORM", value_name = "NORM")]
     clip_norm: Option<f32>,
@@ -95,6 +98,7 @@ impl TrainingArgs {
         set(&mut train.plateau_patience, &self.plateau_patience);
         set(&mut train.plateau_delta, &self.plateau_delta);
         set(&mut train.min_learning_rate, &self.min_learning_rate);
+        set(&mut train.precision, &self.precision);
         set(&mut train.clip_norm, &self.clip_norm);
         set(&mut train.clip_value, &self.clip_value);
         set(&mut train.weight_decay, &self.weight_decay);
