@@ -13,22 +13,35 @@ the table says what is missing. --out is written after every stage.
 
 --turns N is for machines whose speed drifts: each workload is measured N times by melgrad and N times by PyTorch, one after
 the other, by turns of who begins, in processes of their own; medians are compared, with the smallest and the largest beside
-them. It takes the time that it takes.
+them. It says where other programs had the processor meanwhile. It takes the time that it takes.
 """
-import argparse, importlib.util, json, os, signal, statistics, subprocess, sys, tempfile, time
+import argparse, importlib.util, json, os, resource, signal, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = os.path.join(HERE, "pytorch_peers.py")
 # Peers that are measured one by one on the CPU; see pytorch_peers.py.
 ON_CPU = ["indrnn_t647_b32_i128_h128_l5", "rnn_t647_b32_i128_h128_l5", "gru_t647_b32_i128_h128_l5", "lstm_t647_b32_i128_h128_l5", "bbnn_b2_t647_m128"]
+# Cores that others may keep busy before figures on a processor say little.
+OTHERS = 0.2
+
+
+def busy():
+    """Seconds that all cores have worked so far, and those of this script's ended children; None where the system does not say."""
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, _, _, interrupts, soft, *_ = (int(field) for field in file.readline().split()[1:])
+    except (OSError, ValueError):
+        return None
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK"), children.ru_utime + children.ru_stime
 
 
 class Stage:
-    """What a command printed, whether it came to its end, and what it took."""
+    """What a command printed, whether it came to its end, what it took, and how many cores others kept busy meanwhile."""
 
     def __init__(self, command, seconds=None, environment=None):
         print("$", " ".join(command), flush=True)
-        start = time.time()
+        start, before = time.time(), busy()
         with tempfile.TemporaryFile("w+") as output:
             # A group of its own, so that what it started ends with it.
             process = subprocess.Popen(command, stdout=output, env=environment, start_new_session=True)
@@ -42,7 +55,10 @@ class Stage:
                 self.code = None
             output.seek(0)
             self.text = output.read()
-        self.seconds = round(time.time() - start, 1)
+        after, wall, self.others = busy(), time.time() - start, None
+        if before and after:
+            self.others = round(max(0.0, (after[0] - before[0]) - (after[1] - before[1])) / wall, 2)
+        self.seconds = round(wall, 1)
         if self.code is None:
             print(f"cut off after {self.seconds} s: {' '.join(command)}", flush=True)
 
@@ -141,16 +157,17 @@ def by_turns(args, results, save):
     choice = ["--adapter", args.adapter] if args.adapter else []
     device = "cpu" if args.device == "cpu" else "cuda"
     ours, theirs = results["melgrad"], results["peers"]
-    for turn in range(args.turns):
-        for workload in args.workloads or ON_CPU:
-            def mine():
-                ours.extend(dict(row, turn=turn) for row in Stage([args.binary, "bench", *choice, workload]).lines())
-            def peers():
-                theirs.extend(dict(row, turn=turn) for row in Stage(peers_command(device, [workload])).lines())
-            for side in (mine, peers) if turn % 2 == 0 else (peers, mine):
-                side()
-            save()
-    rows = [("workload", "melgrad ms", "smallest-largest", "peer", "peer ms", "smallest-largest", "ratio")]
+    try:
+        for turn in range(args.turns):
+            for workload in args.workloads or ON_CPU:
+                mine, peer = (ours, [args.binary, "bench", *choice, workload]), (theirs, peers_command(device, [workload]))
+                for rows, command in (mine, peer) if turn % 2 == 0 else (peer, mine):
+                    stage = Stage(command)
+                    rows.extend(dict(row, turn=turn, others_cores=stage.others) for row in stage.lines())
+                save()
+    except (KeyboardInterrupt, SystemExit):
+        print("ended early: the table has what was measured until then")
+    rows = [("workload", "melgrad ms", "smallest-largest", "peer", "peer ms", "smallest-largest", "ratio", "of smallest")]
     figures = lambda times: (f"{statistics.median(times):.1f}", f"{min(times):.1f}-{max(times):.1f}")
     for workload in dict.fromkeys(row["workload"] for row in ours):
         mine = [row["ms_per_step"] for row in ours if row["workload"] == workload]
@@ -159,15 +176,19 @@ def by_turns(args, results, save):
         for kind in dict.fromkeys((p["workload"], p["mode"]) for p in same) or [None]:
             peer = [p["ms_per_step"] for p in same if (p["workload"], p["mode"]) == kind]
             if not peer:
-                rows.append(tuple(cells + ["-"] * 4))
+                rows.append(tuple(cells + ["-"] * 5))
                 continue
             ratio = statistics.median(peer) / statistics.median(mine)
-            results["ratios"].append(dict(workload=workload, peer=kind[0], mode=kind[1], turns=[len(mine), len(peer)], ratio=ratio))
-            rows.append(tuple(cells + [kind[1], *figures(peer), f"{ratio:.2f}"]))
+            best = min(peer) / min(mine)
+            results["ratios"].append(dict(workload=workload, peer=kind[0], mode=kind[1], turns=[len(mine), len(peer)], ratio=ratio, ratio_of_smallest=best))
+            rows.append(tuple(cells + [kind[1], *figures(peer), f"{ratio:.2f}", f"{best:.2f}"]))
             cells = [""] * 3
     adapter = ours[0]["adapter"] if ours else "melgrad measured nothing"
-    print(f"\n{adapter}, against PyTorch on {device}; medians of {args.turns} turns\n")
+    print(f"\n{adapter}, against PyTorch on {device}; medians of up to {args.turns} turns\n")
     table(rows, (0, 3))
+    others = [row["others_cores"] for row in ours + theirs if row["others_cores"] is not None]
+    if others and statistics.median(others) > OTHERS:
+        print(f"\nOther programs kept {statistics.median(others):.1f} cores busy meanwhile. PyTorch's threads wait for each other and lose far more by\nthat than melgrad does: these ratios flatter melgrad. Measure again on an idle machine.")
     if not ours or not theirs:
         sys.exit("one side measured nothing")
 
