@@ -1,4 +1,4 @@
-//! Launcher of `convolution.wgsl`: convolutions and, with a 1x1 kernel, products of rows with a matrix.
+//! Launcher of `convolution.wgsl` and its variants: convolutions and, with a 1x1 kernel, products of rows with a matrix.
 
 use super::convolution_variant::Operation;
 use super::reduce::Reduce;
@@ -140,7 +140,8 @@ impl Convolution {
     /// Prepares the kernels that the adapter gets. `shape.inputs` are those of `tensors.x`.
     pub fn new(gpu: &Gpu, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
         let rows = tensors.y.tensor.elements() / tensors.y.stride;
-        let variants = ConvolutionVariants::choose(gpu, shape, tensors.fold.is_some(), rows, tensors.in_fours());
+        let variants =
+            ConvolutionVariants::choose(gpu, shape, tensors.fold.is_some(), tensors.dx.is_some(), rows, tensors.in_fours());
         Self::with_variants(gpu, variants, shape, slices, tensors)
     }
 
@@ -179,7 +180,7 @@ impl Convolution {
         let taken_back = fold.and_then(|fold| fold.statistics).filter(|_| variants.take_fold_back());
         let brings_moments = fold.is_some() && variants.bring_moments();
         let weight_count = shape.weight_rows() * shape.outputs;
-        let together = variants.backward_weight.brings_bias();
+        let together = variants.backward_weight.is_fused();
         let rest = if together { shape.outputs } else { 0 };
         let has_bias = *first_input == 0;
         let mut layer = Self {
@@ -245,40 +246,39 @@ impl Convolution {
         !self.forward_with_moments.is_empty()
     }
 
-    /// As [`Convolution::forward`], and leaves the moments of y in the scratch: returns how many
-    /// tiles have theirs there. Only where it [brings them](Self::brings_moments).
+    /// As [`Convolution::forward`], and leaves the moments of y in the scratch: returns how many tiles have theirs there. Only
+    /// where it [brings them](Self::brings_moments).
     pub fn forward_with_moments(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) -> usize {
-        let (variant, mut tiles) = (self.variants.forward, 0);
-        for (slice, samples) in self.slices.active(batch) {
-            let rows = self.rows(samples, frames);
-            let grid = variant.grid(Operation::Forward, rows, self.shape.outputs, self.shape.mel);
-            let immediates = self.immediates(samples, frames, tiles, 0);
-            pass.run(&self.forward_with_moments[slice], grid, &immediates, self.work(rows));
-            tiles += variant.tiles(rows);
-        }
-        tiles
+        self.products(pass, Operation::Forward, &self.forward_with_moments, [batch, frames])
     }
 
     /// Fills `y` from images of `frames` frames.
     pub fn forward(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
-        for (slice, samples) in self.slices.active(batch) {
-            let rows = self.rows(samples, frames);
-            let grid = self.variants.forward.grid(Operation::Forward, rows, self.shape.outputs, self.shape.mel);
-            pass.run(&self.forward[slice], grid, &self.immediates(samples, frames, 0, 0), self.work(rows));
-        }
+        self.products(pass, Operation::Forward, &self.forward, [batch, frames]);
     }
 
-    /// Fills or adds to `dx` from `dy`. Where the gradient is taken back through the fold, its sums are left in the scratch:
-    /// returns how many tiles have theirs there.
+    /// Fills or adds to `dx` from `dy`, if it is wanted. Where the gradient is taken back through the fold, its sums are left in
+    /// the scratch: returns how many tiles have theirs there.
     pub fn backward_input(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) -> Option<usize> {
-        let (variant, mut tiles) = (self.variants.backward_input, 0);
-        for (slice, samples) in self.slices.active(batch).filter(|_| !self.backward_input.is_empty()) {
+        if self.backward_input.is_empty() {
+            return None;
+        }
+        let tiles = self.products(pass, Operation::BackwardInput, &self.backward_input, [batch, frames]);
+        self.takes_fold_back.then_some(tiles)
+    }
+
+    /// Runs one of `dispatches` per slice; returns how many tiles of rows there were.
+    fn products(&self, pass: &mut Pass<'_>, operation: Operation, dispatches: &[Dispatch], [batch, frames]: [usize; 2]) -> usize {
+        let variant = self.variants.of(operation);
+        let columns = if operation == Operation::Forward { self.shape.outputs } else { self.shape.inputs };
+        let mut tiles = 0;
+        for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let grid = variant.grid(Operation::BackwardInput, rows, self.shape.inputs, self.shape.mel);
-            pass.run(&self.backward_input[slice], grid, &self.immediates(samples, frames, tiles, 0), self.work(rows));
+            let grid = variant.grid(operation, rows, columns, self.shape.mel);
+            pass.run(&dispatches[slice], grid, &self.immediates(samples, frames, tiles, 0), self.work(rows));
             tiles += variant.tiles(rows);
         }
-        self.takes_fold_back.then_some(tiles)
+        tiles
     }
 
     /// Fills the gradients of weight and bias from `x` and `dy`.

@@ -2,8 +2,12 @@
 
 use super::contest::{close_sums, wave};
 use super::convolution_variant::Operation;
-use super::{Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants};
-use super::{Fold, Gradient, Param, Slices};
+use super::unit::EPSILON;
+use super::{
+    BatchNorm, BatchNormGradients, ChannelStatistics, Channels, Convolution, ConvolutionShape, ConvolutionTensors,
+    ConvolutionVariant, ConvolutionVariants, Declarations, Fold, FoldedGradient, Gradient, MapStatistics, Param, Parameters,
+    Slices, TileStatistics, batch_norm,
+};
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision, Tensor};
 use std::time::{Duration, Instant};
 
@@ -46,78 +50,148 @@ pub(super) fn choose(
     candidates[gpu.choose(&key, &names, || Trial::new(gpu, operation, &candidates, shape, fold, rows))]
 }
 
-/// All candidates over one set of tensors.
+/// One candidate, with what a unit of batch norm, ReLU and convolution runs beside it.
+struct Candidate {
+    convolution: Convolution,
+    unit: Option<UnitKernels>,
+}
+
+/// See [`super::Unit`].
+struct UnitKernels {
+    gradient: FoldedGradient,
+    tiles: TileStatistics,
+    channels: ChannelStatistics,
+}
+
+/// All candidates over one set of tensors, each as it is used: with a fold also the statistics of y, or the gradient through
+/// the fold, by whichever kernels the candidate leaves that to.
 struct Trial<'g> {
     gpu: &'g Gpu,
     operation: Operation,
     frames: usize,
-    layers: Vec<Convolution>,
-    /// How large a sum of as many terms as it adds up is when they are of either sign: the terms are of about 1.
-    terms: f32,
-    /// What the operation writes.
-    written: Vec<Tensor>,
+    mel: usize,
+    candidates: Vec<Candidate>,
+    /// What the operation writes, each with how large a sum of as many terms as it adds up is when they are of either sign.
+    written: Vec<(Tensor, f32)>,
 }
 
 impl<'g> Trial<'g> {
     fn new(
         gpu: &'g Gpu,
         operation: Operation,
-        candidates: &[ConvolutionVariant],
+        variants: &[ConvolutionVariant],
         shape: ConvolutionShape,
         fold: bool,
         rows: usize,
     ) -> Result<Self, GpuError> {
         let (slices, frames) = (Slices::one(1), (rows / shape.mel).max(1));
         let ConvolutionShape { kernel: [time, mel], inputs, outputs, .. } = shape;
-        let image = |channels| gpu.tensor("measured map", Element::F32, &[1, frames, shape.mel, channels]);
-        let vector = |elements| gpu.tensor("measured vector", Element::F32, &[elements]);
-        let param = |elements| Ok::<_, GpuError>(Param { value: vector(elements)?, grad: vector(elements)? });
-        let (x, dx, y, dy) = (image(inputs)?, image(inputs)?, image(outputs)?, image(outputs)?);
+        let rows = frames * shape.mel;
+        let image = |channels| {
+            let tensor = gpu.tensor("measured map", Element::F32, &[1, frames, shape.mel, channels])?;
+            Ok::<_, GpuError>(Channels::whole(&tensor))
+        };
+        let tensor = |shape: &[usize]| gpu.tensor("measured", Element::F32, shape);
+        let param = |elements| Ok::<_, GpuError>(Param { value: tensor(&[elements])?, grad: tensor(&[elements])? });
+        let (x, dx, dactivation, y, dy) = (image(inputs)?, image(inputs)?, image(inputs)?, image(outputs)?, image(outputs)?);
         let (weight, bias) = (param(time * mel * inputs * outputs)?, param(outputs)?);
-        let (scale, shift) = (vector(inputs)?, vector(inputs)?);
-        let scratch = gpu.tensor("measured sums", Element::F32, &[shape.scratch(slices)])?;
-        for (tensor, factor) in [(&x, 0.7), (&dy, 0.3), (&weight.value, 1.9), (&scale, 1.1), (&shift, 2.3), (&bias.value, 0.9)] {
+        let of_x = MapStatistics::new(gpu, "measured statistics", inputs)?;
+        let of_y = tensor(&[outputs, 2])?;
+        let mut declarations = Declarations::default();
+        BatchNorm::declare(&mut declarations, "measured", inputs);
+        let norm = BatchNorm::new(gpu, &Parameters::new(gpu, declarations)?, "measured", &of_x.moments, EPSILON, 0.0)?;
+        let sums =
+            [shape.scratch(slices), shape.tile_scratch(rows, slices), batch_norm::scratch(rows, inputs.max(outputs), slices)];
+        let scratch = tensor(&[sums.into_iter().max().unwrap_or(1)])?;
+        for (tensor, factor) in [
+            (&x.tensor, 0.7),
+            (&dy.tensor, 0.3),
+            (&weight.value, 1.9),
+            (&bias.value, 0.9),
+            (&norm.scale, 1.1),
+            (&norm.shift, 2.3),
+            (&of_x.moments, 1.3),
+        ] {
             wave(gpu, tensor, factor, 1.0);
         }
-        let [x, dx, y, dy] = [x, dx, y, dy].map(|tensor| Channels::whole(&tensor));
-        let tensors = ConvolutionTensors {
-            x: &x,
-            fold: fold.then_some(Fold { scale: &scale, shift: &shift, statistics: None }),
-            dx: Some((&dx, Gradient::Write)),
-            y: &y,
-            dy: &dy,
-            weight: &weight,
-            bias: &bias,
-            first_input: 0,
-            scratch: &scratch,
-        };
-        let layers = candidates.iter().map(|&variant| {
+        let candidate = |&variant: &ConvolutionVariant| {
             let variants = ConvolutionVariants::only(variant, operation);
-            Convolution::with_variants(gpu, variants, shape, slices, &tensors)
-        });
-        let layers = layers.collect::<Result<_, _>>()?;
-        let written = match operation {
-            Operation::Forward => vec![y.tensor],
-            Operation::BackwardInput => vec![dx.tensor],
-            Operation::BackwardWeight => vec![weight.grad, bias.grad],
+            let taken_back = fold && variants.take_fold_back();
+            let tensors = ConvolutionTensors {
+                x: &x,
+                fold: fold.then_some(Fold { scale: &norm.scale, shift: &norm.shift, statistics: Some((&of_x.moments, 0)) }),
+                dx: Some((if fold && !taken_back { &dactivation } else { &dx }, Gradient::Write)),
+                y: &y,
+                dy: &dy,
+                weight: &weight,
+                bias: &bias,
+                first_input: 0,
+                scratch: &scratch,
+            };
+            let convolution = Convolution::with_variants(gpu, variants, shape, slices, &tensors)?;
+            if !fold {
+                return Ok(Candidate { convolution, unit: None });
+            }
+            let gradients = BatchNormGradients {
+                x: &x,
+                dy: &dactivation,
+                dx: &dx,
+                statistics: &of_x.moments,
+                statistics_first: 0,
+                parameters_first: 0,
+                relu: true,
+                gradient: Gradient::Write,
+            };
+            let unit = UnitKernels {
+                gradient: FoldedGradient::new(gpu, &norm, slices, &gradients, &of_x.corrections, &scratch)?,
+                tiles: TileStatistics::new(gpu, outputs, &of_y, 0, EPSILON, &scratch)?,
+                channels: ChannelStatistics::new(gpu, &y, slices, &of_y, 0, EPSILON, &scratch)?,
+            };
+            Ok(Candidate { convolution, unit: Some(unit) })
         };
-        let terms = match operation {
-            Operation::Forward => time * mel * inputs,
-            Operation::BackwardInput => time * mel * outputs,
-            Operation::BackwardWeight => frames * shape.mel,
+        let candidates = variants.iter().map(candidate).collect::<Result<_, GpuError>>()?;
+        let root = |terms: usize| (terms as f32).sqrt();
+        let (of_output, of_input, of_rows) = (root(time * mel * inputs), root(time * mel * outputs), root(rows));
+        let mut written = match operation {
+            Operation::Forward => vec![(y.tensor.clone(), of_output)],
+            Operation::BackwardInput => vec![(dx.tensor.clone(), of_input)],
+            Operation::BackwardWeight => vec![(weight.grad.clone(), of_rows), (bias.grad.clone(), of_rows)],
         };
-        Ok(Self { gpu, operation, frames, layers, terms: (terms as f32).sqrt(), written })
+        match operation {
+            Operation::Forward if fold => written.push((of_y, 0.0)),
+            Operation::BackwardInput if fold => {
+                written.extend([&norm.gamma.grad, &norm.beta.grad].map(|sum| (sum.clone(), of_input * of_rows)));
+                written.push((of_x.corrections, of_input / of_rows));
+            }
+            _ => {}
+        }
+        Ok(Self { gpu, operation, frames, mel: shape.mel, candidates, written })
     }
 
     fn run(&self, repeats: u32, candidate: usize) -> Result<Duration, GpuError> {
-        let layer = &self.layers[candidate];
+        let Candidate { convolution, unit } = &self.candidates[candidate];
+        let sample_rows = self.frames * self.mel;
         let began = Instant::now();
         let mut pass = Pass::new(self.gpu);
         for _ in 0..repeats {
-            match self.operation {
-                Operation::Forward => layer.forward(&mut pass, 1, self.frames),
-                Operation::BackwardInput => drop(layer.backward_input(&mut pass, 1, self.frames)),
-                Operation::BackwardWeight => layer.backward_parameters(&mut pass, 1, self.frames),
+            match (self.operation, unit) {
+                (Operation::Forward, Some(unit)) if convolution.brings_moments() => {
+                    let tiles = convolution.forward_with_moments(&mut pass, 1, self.frames);
+                    unit.tiles.finish(&mut pass, tiles, sample_rows);
+                }
+                (Operation::Forward, unit) => {
+                    convolution.forward(&mut pass, 1, self.frames);
+                    unit.iter().for_each(|unit| unit.channels.compute(&mut pass, 1, sample_rows));
+                }
+                (Operation::BackwardInput, unit) => {
+                    let tiles = convolution.backward_input(&mut pass, 1, self.frames);
+                    match (unit, tiles) {
+                        (Some(unit), Some(tiles)) => unit.gradient.finish(&mut pass, tiles, sample_rows),
+                        (Some(unit), None) => unit.gradient.backward(&mut pass, 1, sample_rows),
+                        (None, _) => {}
+                    }
+                }
+                (Operation::BackwardWeight, _) => convolution.backward_parameters(&mut pass, 1, self.frames),
             }
         }
         pass.submit()?;
@@ -128,10 +202,10 @@ impl<'g> Trial<'g> {
     fn results(&self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
         // What a kernel leaves out must not stand there from before.
         let mut pass = Pass::new(self.gpu);
-        self.written.iter().for_each(|tensor| pass.clear(tensor));
+        self.written.iter().for_each(|(tensor, _)| pass.clear(tensor));
         pass.submit()?;
         self.run(1, candidate)?;
-        self.written.iter().map(|tensor| self.gpu.read(tensor)).collect()
+        self.written.iter().map(|(tensor, _)| self.gpu.read(tensor)).collect()
     }
 }
 
@@ -142,6 +216,43 @@ impl Contest for Trial<'_> {
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
         let (expected, actual) = (self.results(0)?, self.results(candidate)?);
-        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close_sums(self.terms, expected, actual)))
+        let pairs = expected.iter().zip(&actual).zip(&self.written);
+        Ok(pairs.into_iter().all(|((expected, actual), (_, terms))| close_sums(*terms, expected, actual)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::GpuOptions;
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn variants_agree_with_the_plain_one_as_they_are_used() {
+        let gpu = Gpu::open(&GpuOptions::default()).unwrap();
+        let shape = ConvolutionShape { kernel: [3, 3], inputs: 12, outputs: 8, mel: 16 };
+        // One of each shader.
+        let mut variants = vec![ConvolutionVariant::PLAIN];
+        for variant in ConvolutionVariant::available(&gpu) {
+            if variant.takes(shape, true) && variants.iter().all(|other| other.name() != variant.name()) {
+                variants.push(variant);
+            }
+        }
+        assert!(variants.iter().any(|variant| variant.name() == "convolution_tiled"));
+        for (operation, fold) in [
+            (Operation::Forward, true),
+            (Operation::Forward, false),
+            (Operation::BackwardInput, true),
+            (Operation::BackwardWeight, true),
+        ] {
+            let mut trial = Trial::new(&gpu, operation, &variants, shape, fold, 300).unwrap();
+            for (candidate, variant) in variants.iter().enumerate() {
+                assert!(trial.agrees(candidate).unwrap(), "{operation:?}, folded: {fold}: {}", variant.name());
+            }
+            // What is wrong does not agree.
+            let (written, _) = &trial.written[0];
+            let other = trial.results(0).unwrap()[0].iter().map(|value| value + 1.0).collect::<Vec<_>>();
+            assert!(!close_sums(trial.written[0].1, &gpu.read::<f32>(written).unwrap(), &other), "{operation:?}");
+        }
     }
 }

@@ -143,7 +143,7 @@ impl ConvolutionVariant {
                 format!("tiled {rows}x{columns}x{}", 4 * wide)
             }
             Family::Matrix { product, .. } => self.matrix_tile(operation).unwrap_or(product).label(),
-            _ => self.name().to_owned(),
+            _ => self.shader(operation).0.to_owned(),
         }
     }
 
@@ -205,8 +205,9 @@ impl ConvolutionVariant {
         self.matrix_tile(Operation::BackwardWeight).map_or(16, |tile| tile.step)
     }
 
-    /// Whether the gradient of the bias comes along with that of the weight.
-    pub(super) fn brings_bias(&self) -> bool {
+    /// Whether its kernels do what stands beside a product as well: forward brings the moments of y, the gradient of x is taken
+    /// back through the fold, that of the bias comes along with the weight's.
+    pub(super) fn is_fused(&self) -> bool {
         matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. })
     }
 
@@ -294,9 +295,10 @@ impl ConvolutionVariants {
         }
     }
 
-    /// Those that the adapter gets for `rows` rows of tensors whose channels come in fours, or do not. With runtime checks
+    /// Those that the adapter gets for `rows` rows of tensors whose channels come in fours, or do not; `dx` says whether that
+    /// is wanted. With runtime checks
     /// always the plain ones: software adapters take ten seconds to compile the others with them.
-    pub fn choose(gpu: &Gpu, shape: ConvolutionShape, fold: bool, rows: usize, in_fours: bool) -> Self {
+    pub fn choose(gpu: &Gpu, shape: ConvolutionShape, fold: bool, dx: bool, rows: usize, in_fours: bool) -> Self {
         if gpu.runtime_checks() {
             return ConvolutionVariant::PLAIN.into();
         }
@@ -306,6 +308,9 @@ impl ConvolutionVariants {
             return takes[0].into();
         }
         Self::each(|operation| {
+            if operation == Operation::BackwardInput && !dx {
+                return takes[0];
+            }
             let fit: Vec<_> = takes.iter().copied().filter(|variant| variant.fits(gpu, operation, shape)).collect();
             convolution_contest::choose(gpu, operation, &fit, shape, fold, rows)
         })
@@ -313,12 +318,12 @@ impl ConvolutionVariants {
 
     /// Whether the forward kernel can bring the moments of y.
     pub(super) fn bring_moments(&self) -> bool {
-        matches!(self.forward.0, Family::Tiled { .. } | Family::Matrix { .. })
+        self.forward.is_fused()
     }
 
     /// Whether the kernel of dx takes the gradient back through the fold.
     pub fn take_fold_back(&self) -> bool {
-        matches!(self.backward_input.0, Family::Tiled { .. } | Family::Matrix { .. })
+        self.backward_input.is_fused()
     }
 
     /// The shader of the forward kernel.

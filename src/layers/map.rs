@@ -183,7 +183,7 @@ impl ImageContext {
     pub fn variants(&self, shape: ConvolutionShape, x: &Channels, y: &Channels, first_input: usize) -> ConvolutionVariants {
         let in_fours = [x, y].iter().all(|c| c.in_fours()) && first_input.is_multiple_of(4);
         let rows = y.tensor.elements() / y.stride;
-        self.forced.unwrap_or_else(|| ConvolutionVariants::choose(&self.gpu, shape, true, rows, in_fours))
+        self.forced.unwrap_or_else(|| ConvolutionVariants::choose(&self.gpu, shape, true, true, rows, in_fours))
     }
 }
 

@@ -72,15 +72,16 @@ impl Unit {
             let variants = context.variants(part, &source.value, &y.value, first);
             let fold = Fold { scale: &norm.scale, shift: &norm.shift, statistics: Some((moments, first)) };
             // Where the convolution does not take the gradient back through the fold, it rests here on its way.
-            let dactivation = match variants.take_fold_back() {
-                true => source.grad.clone(),
-                false => Channels::whole(&context.activation_grad()?.view(0, &[*batch, *time, *mel, inputs])),
+            let (dactivation, gradient_there) = if variants.take_fold_back() {
+                (source.grad.clone(), *gradient)
+            } else {
+                let rest = context.activation_grad()?.view(0, &[*batch, *time, *mel, inputs]);
+                (Channels::whole(&rest), Gradient::Write)
             };
-            let dx = if variants.take_fold_back() { (&source.grad, *gradient) } else { (&dactivation, Gradient::Write) };
             let tensors = ConvolutionTensors {
                 x: &source.value,
                 fold: Some(fold),
-                dx: Some(dx),
+                dx: Some((&dactivation, gradient_there)),
                 y: &y.value,
                 dy: &y.grad,
                 weight: &weight,

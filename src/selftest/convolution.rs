@@ -60,7 +60,7 @@ impl Case {
     /// What the adapter gets for it in the handle's precision.
     pub fn variants(self, gpu: &Gpu) -> ConvolutionVariants {
         let rows = self.capacity.batch * self.capacity.frames * self.mel;
-        ConvolutionVariants::choose(gpu, self.shape(), self.fold, rows, self.in_fours())
+        ConvolutionVariants::choose(gpu, self.shape(), self.fold, true, rows, self.in_fours())
     }
 
     fn slices(self) -> Slices {

@@ -1,5 +1,5 @@
 //! The WGSL files themselves: listed, valid as they lie, translatable for every interface, and varied only by constants
-//! that they have. Nothing here but the last test needs an adapter.
+//! that they have. Nothing here but one test needs an adapter.
 
 use melgrad::gpu::{Constant, Element, Gpu, GpuError, GpuOptions, Shader, shader_names, specialise};
 use naga::back::{hlsl, msl, spv};
@@ -10,10 +10,6 @@ use std::path::Path;
 fn capabilities(name: &str) -> Capabilities {
     let words: Vec<&str> = name.trim_end_matches(".wgsl").split('_').collect();
     let mut capabilities = Capabilities::IMMEDIATES;
-    if words.contains(&"convolution") {
-        // Operands that are rounded to f16.
-        capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    }
     if words.contains(&"subgroup") || words.contains(&"matrix") {
         capabilities |= Capabilities::SUBGROUP;
     }
@@ -176,4 +172,33 @@ fn a_wrong_name_in_a_dispatch_says_which() {
     assert!(matches!(&entry, GpuError::UnknownEntry { known, .. } if known == "forward, backward_input"), "{entry}");
     assert!(matches!(failure("rely", "forward", &[]), GpuError::UnknownShader { .. }));
     gpu.health().unwrap();
+}
+
+/// Files that share a decomposition, and the functions that are the same in them.
+const SHARED: [(&[&str], &[&str]); 5] = [
+    (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows", "operand"]),
+    (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup"], &["operand"]),
+    (&["convolution", "convolution_single", "convolution_subgroup"], &["operand"]),
+    (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "keep_left", "lay_out", "add_rows"]),
+    (
+        &["rnn_register", "lstm_register", "gru_register"],
+        &["multiply", "multiply_four", "keep", "keep_all", "block_at", "ask", "part", "total", "set_state", "hyperbolic_tangent"],
+    ),
+];
+
+/// WGSL has no way to share text: what stands in several files must not drift apart.
+#[test]
+fn what_shaders_share_is_the_same_in_each() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let function = |file: &str, name: &str| {
+        let text = std::fs::read_to_string(folder.join(format!("{file}.wgsl"))).unwrap();
+        let start = text.find(&format!("\nfn {name}(")).unwrap_or_else(|| panic!("{file} has no function {name}"));
+        let length = text[start..].find("\n}\n").unwrap();
+        text[start..start + length].to_owned()
+    };
+    for (files, names) in SHARED {
+        for (file, name) in files[1..].iter().flat_map(|file| names.iter().map(move |name| (file, name))) {
+            assert_eq!(function(files[0], name), function(file, name), "{name} of {} and {file}", files[0]);
+        }
+    }
 }
