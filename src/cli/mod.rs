@@ -59,7 +59,11 @@ impl Global {
     pub fn gpu_options(&self) -> GpuOptions {
         let choice = AdapterChoice { name: self.adapter.clone(), backend: self.backend };
         let says = |name: &str, wanted: &str| std::env::var_os(name).is_some_and(|value| value == wanted);
-        let kernels = if says("MELGRAD_KERNELS", "plain") { KernelPolicy::Plain } else { KernelPolicy::Measured };
+        let kernels = match std::env::var("MELGRAD_KERNELS").as_deref() {
+            Ok("plain") => KernelPolicy::Plain,
+            Ok("auto" | "") | Err(_) => KernelPolicy::Measured,
+            Ok(words) => KernelPolicy::Preferring(words.split(',').map(str::to_owned).collect()),
+        };
         GpuOptions { choice, runtime_checks: says("MELGRAD_RUNTIME_CHECKS", "1"), kernels }
     }
 

@@ -74,6 +74,8 @@ pub struct AdapterSummary {
     pub max_buffer_bytes: u64,
     /// The largest storage binding in bytes.
     pub max_binding_bytes: u64,
+    /// Most storage buffers of a kernel.
+    pub storage_buffers: u32,
     /// Memory that a workgroup shares, in bytes.
     pub workgroup_bytes: u32,
     /// Most invocations in a workgroup.
@@ -114,6 +116,7 @@ impl AdapterSummary {
             max_buffer_bytes: limits.max_buffer_size,
             // Indices in kernels are 32-bit; some adapters offer more than those reach.
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(i32::MAX as u64),
+            storage_buffers: limits.max_storage_buffers_per_shader_stage,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             workgroup_invocations: limits.max_compute_invocations_per_workgroup,
         }
@@ -210,6 +213,7 @@ mod tests {
             immediate_bytes: 128,
             max_buffer_bytes: 1 << 30,
             max_binding_bytes: 1 << 30,
+            storage_buffers: 32,
             workgroup_bytes: 32 << 10,
             workgroup_invocations: 1024,
         }

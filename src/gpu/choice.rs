@@ -26,6 +26,9 @@ pub enum KernelPolicy {
     MeasuredIn(PathBuf),
     /// No: always the first candidate.
     Plain,
+    /// No: the first candidate whose name begins with one of these words, on software adapters, too; where there is none, the
+    /// first. `tiled`, `together`: for tests of what hardware gets.
+    Preferring(Vec<String>),
 }
 
 /// Candidates set up to be measured, known by their places.
@@ -41,14 +44,19 @@ pub(super) struct Choices {
     made: Mutex<BTreeMap<String, String>>,
     /// Absent where nothing is measured.
     memory: Option<Memory>,
+    preferred: Option<Vec<String>>,
 }
 
 impl Choices {
     pub(super) fn new(summary: &AdapterSummary, options: &GpuOptions) -> Self {
         // Times of kernels with runtime checks say nothing about those without.
-        let measures = !options.runtime_checks && options.kernels != KernelPolicy::Plain;
+        let measures = !options.runtime_checks && matches!(options.kernels, KernelPolicy::Measured | KernelPolicy::MeasuredIn(_));
         let memory = measures.then(|| Memory::new(summary, folder(&options.kernels)));
-        Self { made: Mutex::default(), memory }
+        let preferred = match &options.kernels {
+            KernelPolicy::Preferring(words) => Some(words.clone()),
+            _ => None,
+        };
+        Self { made: Mutex::default(), memory, preferred }
     }
 }
 
@@ -77,10 +85,16 @@ impl Gpu {
                         }
                     }
                 }),
-                _ => 0,
+                _ => candidates.iter().position(|candidate| self.prefers(candidate) == Some(true)).unwrap_or(0),
             };
         made.insert(key.into(), candidates[chosen].into());
         chosen
+    }
+
+    /// Whether kernels of this name are preferred, where some are.
+    pub fn prefers(&self, name: &str) -> Option<bool> {
+        let preferred = self.choice_state().preferred.as_ref()?;
+        Some(preferred.iter().any(|word| name.starts_with(word)))
     }
 
     /// Every choice made on this device: what for, and which candidate.
@@ -182,7 +196,7 @@ fn write(path: &Path, contents: &Contents) -> std::io::Result<()> {
 fn folder(policy: &KernelPolicy) -> Option<PathBuf> {
     use etcetera::BaseStrategy;
     match policy {
-        KernelPolicy::Plain => None,
+        KernelPolicy::Plain | KernelPolicy::Preferring(_) => None,
         KernelPolicy::MeasuredIn(folder) => Some(folder.clone()),
         KernelPolicy::Measured => match std::env::var_os("MELGRAD_CACHE_DIR").filter(|folder| !folder.is_empty()) {
             Some(folder) => Some(folder.into()),

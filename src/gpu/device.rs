@@ -48,8 +48,8 @@ impl Gpu {
     /// Opens the adapter that `options` mean, with its own limits and the optional features that kernels use.
     pub fn open(options: &GpuOptions) -> Result<Self, GpuError> {
         let (summary, adapter) = adapter::choose(&options.choice)?;
-        if summary.immediate_bytes < 64 {
-            let missing = format!("they need 64 bytes of immediates, it has {}", summary.immediate_bytes);
+        if summary.immediate_bytes < 128 {
+            let missing = format!("they need 128 bytes of immediates, it has {}", summary.immediate_bytes);
             return Err(GpuError::Unsuitable { adapter: summary.name, missing });
         }
         let optional = wgpu::Features::TIMESTAMP_QUERY

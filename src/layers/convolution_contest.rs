@@ -28,7 +28,7 @@ pub(super) fn choose(
     rows: usize,
 ) -> ConvolutionVariant {
     let ConvolutionShape { kernel: [time, mel], inputs, outputs, .. } = shape;
-    if 2 * rows * time * mel * inputs * outputs < FEWEST_OPERATIONS {
+    if 2 * rows * time * mel * inputs * outputs < FEWEST_OPERATIONS && gpu.prefers("").is_none() {
         return variants[0];
     }
     // Operations may share a tile: one of each.

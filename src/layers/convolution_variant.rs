@@ -304,7 +304,7 @@ impl ConvolutionVariants {
         }
         let takes: Vec<_> =
             ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(shape, in_fours)).collect();
-        if gpu.summary().is_software() {
+        if gpu.summary().is_software() && gpu.prefers("").is_none() {
             return takes[0].into();
         }
         Self::each(|operation| {

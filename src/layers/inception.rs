@@ -8,8 +8,8 @@
 
 use super::unit::EPSILON;
 use super::{
-    ChannelStatistics, ConvolutionShape, Correction, Declarations, Gradient, ImageContext, Map, MapStatistics, MaxPool, Mode,
-    Parameters, PoolShape, Size, Unit, UnitInput, UnitOutput,
+    Bottlenecks, ChannelStatistics, ConvolutionShape, Correction, Declarations, Gradient, ImageContext, Map, MapStatistics,
+    MaxPool, Mode, Parameters, PoolShape, Size, Unit, UnitInput, UnitOutput,
 };
 use crate::gpu::{GpuError, Pass};
 
@@ -59,10 +59,11 @@ pub struct Inception {
     mel: usize,
     pool: MaxPool,
     pooled_statistics: ChannelStatistics,
-    branch1x1: Unit,
-    /// One per kernel: 1x1, then the kernel.
-    branches: [[Unit; 2]; 2],
-    branch_pool: Unit,
+    /// The 1x1 units of the first three branches.
+    bottlenecks: Bottlenecks,
+    /// Of the second and third branch: the kernel over the bottleneck's map.
+    branches: [Unit; 2],
+    branch_pool: Bottlenecks,
     middle: [Middle; 2],
     statistics: ChannelStatistics,
     correction: Correction,
@@ -110,7 +111,7 @@ impl Inception {
         let shape = [batch, frames, mel, width];
         let middle = [Middle::new(context, &branch(kernels[0]), shape)?, Middle::new(context, &branch(kernels[1]), shape)?];
         // The transition reads every source and runs backward first, so the blocks add.
-        let values = || UnitInput {
+        let values = UnitInput {
             sources: sources[..=index].iter().map(|s| (&s.map, Gradient::Add)).collect(),
             statistics: &statistics.values,
         };
@@ -119,19 +120,20 @@ impl Inception {
         let gradient = if index + 1 == blocks { Gradient::Write } else { Gradient::Add };
         // The newest copy has no reader before this block's backward unless a later block read it.
         let pooled_input = UnitInput { sources: pooled.iter().map(|m| (m, gradient)).collect(), statistics: &statistics.pooled };
-        let unit = |part: &str, kernel, inputs, input: &UnitInput<'_>, output: UnitOutput<'_>| {
-            Unit::new(context, parameters, &format!("{name}.{part}"), Self::shape(mel, kernel, inputs, width), input, &output)
-        };
         // The block's channels follow those that it reads.
         let parts = [0, 1, 2, 3].map(|part| output.part(part * width, width));
         let part = |place: usize| UnitOutput { map: &parts[place], statistics: (&statistics.values, inputs + place * width) };
-        let two = |kernel: usize, middle: &Middle, place: usize| {
-            let Middle { map, of_map, .. } = middle;
-            let input = UnitInput { sources: vec![(map, Gradient::Write)], statistics: of_map };
-            let name = branch(kernel);
-            let first = unit(&format!("{name}.0"), 1, inputs, &values(), UnitOutput { map, statistics: (of_map, 0) })?;
-            Ok::<_, GpuError>([first, unit(&format!("{name}.1"), kernel, width, &input, part(place))?])
+        let to_middle = |i: usize| UnitOutput { map: &middle[i].map, statistics: (&middle[i].of_map, 0) };
+        let bottlenecks = |names: &[String], input: &UnitInput<'_>, outputs: &[UnitOutput<'_>]| {
+            Bottlenecks::new(context, parameters, names, Self::shape(mel, 1, inputs, width), input, outputs)
         };
+        let square = |kernel: usize, middle: &Middle, place: usize| {
+            let input = UnitInput { sources: vec![(&middle.map, Gradient::Write)], statistics: &middle.of_map };
+            let name = format!("{name}.{}.1", branch(kernel));
+            Unit::new(context, parameters, &name, Self::shape(mel, kernel, width, width), &input, &part(place))
+        };
+        let [one, two] = kernels.map(|kernel| format!("{name}.{}.0", branch(kernel)));
+        let names = [format!("{name}.branch1x1"), one, two];
         let correction = |map: &Map, of: &MapStatistics, first| {
             Correction::new(gpu, &map.value, &map.grad, *slices, &of.moments, &of.corrections, first)
         };
@@ -147,9 +149,9 @@ impl Inception {
                 EPSILON,
                 scratch,
             )?,
-            branch1x1: unit("branch1x1", 1, inputs, &values(), part(0))?,
-            branches: [two(kernels[0], &middle[0], 1)?, two(kernels[1], &middle[1], 2)?],
-            branch_pool: unit("branch_pool", 1, inputs, &pooled_input, part(3))?,
+            bottlenecks: bottlenecks(&names, &values, &[part(0), to_middle(0), to_middle(1)])?,
+            branches: [square(kernels[0], &middle[0], 1)?, square(kernels[1], &middle[1], 2)?],
+            branch_pool: bottlenecks(&[format!("{name}.branch_pool")], &pooled_input, &[part(3)])?,
             statistics: ChannelStatistics::new(
                 gpu,
                 &output.value,
@@ -173,13 +175,12 @@ impl Inception {
         if training {
             self.pooled_statistics.compute(pass, size.batch, rows);
         }
-        self.branch1x1.forward(pass, size, mode);
+        self.bottlenecks.forward(pass, size, mode);
         for (branch, middle) in self.branches.iter().zip(&self.middle) {
-            branch[0].forward(pass, size, mode);
-            if training && !branch[0].brings_statistics() {
+            if training && !self.bottlenecks.brings_statistics() {
                 middle.statistics.compute(pass, size.batch, rows);
             }
-            branch[1].forward(pass, size, mode);
+            branch.forward(pass, size, mode);
         }
         self.branch_pool.forward(pass, size, mode);
         if training && !self.bring_statistics() {
@@ -189,8 +190,8 @@ impl Inception {
 
     /// Whether all that fill the block's source bring its statistics.
     fn bring_statistics(&self) -> bool {
-        let [one, two] = &self.branches;
-        [&self.branch1x1, &one[1], &two[1], &self.branch_pool].iter().all(|unit| unit.brings_statistics())
+        let branches = self.branches.iter().all(Unit::brings_statistics);
+        branches && [&self.bottlenecks, &self.branch_pool].iter().all(|group| group.brings_statistics())
     }
 
     /// Adds to the gradients of the sources read; that of the block's own source must be complete but for its correction.
@@ -199,11 +200,10 @@ impl Inception {
         self.correction.apply(pass, size.batch, rows);
         self.branch_pool.backward(pass, size);
         for (branch, middle) in self.branches.iter().zip(&self.middle).rev() {
-            branch[1].backward(pass, size);
+            branch.backward(pass, size);
             middle.correction.apply(pass, size.batch, rows);
-            branch[0].backward(pass, size);
         }
-        self.branch1x1.backward(pass, size);
+        self.bottlenecks.backward(pass, size);
         // No earlier block reads this copy: its gradient is complete.
         self.pooled_correction.apply(pass, size.batch, rows);
         self.pool.backward(pass, size.batch, size.frames);

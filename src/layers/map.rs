@@ -1,6 +1,6 @@
 //! Feature maps: images (batch, time, mel, channel), parts of their channels, and slices of their batch.
 
-use super::{ConvolutionShape, ConvolutionVariants, Dropout, DropoutSeed, Parameters};
+use super::{BottleneckTiles, ConvolutionShape, ConvolutionVariants, Dropout, DropoutSeed, Parameters};
 use crate::gpu::{Element, Gpu, GpuError, Tensor};
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -154,20 +154,49 @@ pub struct ImageContext {
     /// Floats of [`ImageContext::activation_grad`]: (batch, time, mel, most channels of one source).
     pub activations: usize,
     activation_grad: OnceCell<Tensor>,
-    forced: Option<ConvolutionVariants>,
+    /// Of units with this many inputs, or with any.
+    forced: Vec<(Option<usize>, ConvolutionVariants)>,
+    forced_bottlenecks: Option<Option<BottleneckTiles>>,
 }
 
 impl ImageContext {
     /// With nothing allocated but the scratch.
     pub fn new(gpu: &Gpu, slices: Slices, scratch: Tensor, activations: usize) -> Self {
-        Self { gpu: gpu.clone(), slices, scratch, activations, activation_grad: OnceCell::new(), forced: None }
+        Self {
+            gpu: gpu.clone(),
+            slices,
+            scratch,
+            activations,
+            activation_grad: OnceCell::new(),
+            forced: Vec::new(),
+            forced_bottlenecks: None,
+        }
     }
 
     /// With kernels of these variants for every unit, to try them.
     #[must_use]
     pub fn with_variants(mut self, variants: ConvolutionVariants) -> Self {
-        self.forced = Some(variants);
+        self.forced.push((None, variants));
         self
+    }
+
+    /// With kernels of these variants for units of so many inputs.
+    #[must_use]
+    pub(super) fn with_variants_of(mut self, variants: Vec<(usize, ConvolutionVariants)>) -> Self {
+        self.forced.extend(variants.into_iter().map(|(inputs, variants)| (Some(inputs), variants)));
+        self
+    }
+
+    /// With bottlenecks that run together in these tiles, or apart.
+    #[must_use]
+    pub fn with_bottlenecks(mut self, tiles: Option<BottleneckTiles>) -> Self {
+        self.forced_bottlenecks = Some(tiles);
+        self
+    }
+
+    /// The tiles with which bottlenecks run together, if they do: `choose`s where nothing is forced.
+    pub(super) fn bottlenecks(&self, choose: impl FnOnce() -> Option<BottleneckTiles>) -> Option<BottleneckTiles> {
+        self.forced_bottlenecks.unwrap_or_else(choose)
     }
 
     /// Room for the gradient at the activation of one unit's input; allocated if anyone asks.
@@ -183,7 +212,11 @@ impl ImageContext {
     pub fn variants(&self, shape: ConvolutionShape, x: &Channels, y: &Channels, first_input: usize) -> ConvolutionVariants {
         let in_fours = [x, y].iter().all(|c| c.in_fours()) && first_input.is_multiple_of(4);
         let rows = y.tensor.elements() / y.stride;
-        self.forced.unwrap_or_else(|| ConvolutionVariants::choose(&self.gpu, shape, true, true, rows, in_fours))
+        let forced = self.forced.iter().find(|(inputs, _)| inputs.is_none_or(|inputs| inputs == shape.inputs));
+        match forced {
+            Some((_, variants)) => *variants,
+            None => ConvolutionVariants::choose(&self.gpu, shape, true, true, rows, in_fours),
+        }
     }
 }
 

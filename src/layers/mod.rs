@@ -11,6 +11,9 @@
 mod add;
 mod average_pool;
 mod batch_norm;
+mod bottleneck;
+mod bottleneck_contest;
+mod bottleneck_together;
 mod contest;
 mod convolution;
 mod convolution_contest;
@@ -54,6 +57,8 @@ pub use average_pool::AveragePool;
 pub use batch_norm::{
     BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, LEAST_CHUNK, Normalise, TileStatistics,
 };
+pub use bottleneck::Bottlenecks;
+pub use bottleneck_together::BottleneckTiles;
 pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors, Fold};
 pub use convolution_variant::{ConvolutionVariant, ConvolutionVariants};
 pub use decision::Decision;

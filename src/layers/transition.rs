@@ -2,14 +2,14 @@
 
 use super::inception::Source;
 use super::{
-    AveragePool, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, MapStatistics, Mode, Parameters, PoolShape,
-    Size, Unit, UnitInput, UnitOutput,
+    AveragePool, Bottlenecks, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, MapStatistics, Mode,
+    Parameters, PoolShape, Size, Unit, UnitInput, UnitOutput,
 };
 use crate::gpu::{GpuError, Pass};
 
 /// (batch, time, mel, all channels) to (batch, time / pool, mel / pool, width).
 pub struct Transition {
-    unit: Unit,
+    unit: Bottlenecks,
     pool: AveragePool,
 }
 
@@ -41,7 +41,14 @@ impl Transition {
         let unused = MapStatistics::new(&context.gpu, "transition statistics", width)?;
         let output = UnitOutput { map: &convolved, statistics: (&unused, 0) };
         Ok(Self {
-            unit: Unit::new(context, parameters, "transition", Self::shape(mel, inputs, width), &input, &output)?,
+            unit: Bottlenecks::new(
+                context,
+                parameters,
+                &["transition".into()],
+                Self::shape(mel, inputs, width),
+                &input,
+                &[output],
+            )?,
             pool: AveragePool::new(&context.gpu, pool.kernel, context.slices, &convolved, y)?,
         })
     }

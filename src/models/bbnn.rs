@@ -11,8 +11,8 @@ use super::{Dimensions, ModelError};
 use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, LEAST_CHUNK, Layer, LinearShape, Map,
-    MapStatistics, Mode, Parameters, PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
+    Bottlenecks, Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, LEAST_CHUNK, Layer, LinearShape,
+    Map, MapStatistics, Mode, Parameters, PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
 };
 
 /// What the sizes of a network follow from.
@@ -61,6 +61,8 @@ impl Plan {
         let shape = |side: usize, inputs: usize| ConvolutionShape { kernel: [side, side], inputs, outputs: width, mel: map_mel };
         let kernel = |side: usize, inputs: usize| shape(side, inputs).scratch(slices);
         let statistics = |rows: usize, channels: usize| 2 * channels * (batch * rows / LEAST_CHUNK + batch + 1);
+        let together =
+            |units, maps| Bottlenecks::scratch(slices, units, maps, [width, 4 * width, width], batch * map_frames * map_mel);
         let sizes = [
             kernel(3, 1),
             kernel(kernels[0], width),
@@ -69,6 +71,8 @@ impl Plan {
             shape(1, 4 * width).tile_scratch(batch * map_frames * map_mel, slices),
             statistics(frames * mels, width),
             statistics(map_frames * map_mel, 4 * width),
+            together(3, self.blocks.max(1)),
+            together(1, self.blocks + 1),
             LinearShape { inputs: width, outputs: classes }.scratch(),
         ];
         sizes.into_iter().max().unwrap_or(0)

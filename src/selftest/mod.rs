@@ -9,6 +9,7 @@
 pub mod accumulate;
 pub mod batch_norm;
 mod bench;
+pub mod bottleneck;
 mod comparison;
 pub mod convolution;
 pub mod dropout;

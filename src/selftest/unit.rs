@@ -13,7 +13,7 @@ use crate::reference::{batch_norm, convolution};
 
 const EPSILON: f64 = 1e-3;
 /// Under mixed precision, whose rounding the reference does not do: a few units of f16.
-const MIXED_TOLERANCE: f64 = 5e-3;
+pub(super) const MIXED_TOLERANCE: f64 = 5e-3;
 
 /// One unit to try.
 #[derive(Debug, Clone, Copy, PartialEq)]

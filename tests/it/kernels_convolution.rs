@@ -3,8 +3,8 @@
 
 use crate::kernels::{devices, size, try_each};
 use melgrad::gpu::Precision;
-use melgrad::layers::{ConvolutionVariant, ConvolutionVariants, Gradient};
-use melgrad::selftest::{convolution, unit};
+use melgrad::layers::{BottleneckTiles, ConvolutionVariant, ConvolutionVariants, Gradient};
+use melgrad::selftest::{bottleneck, convolution, unit};
 
 /// Every kernel size, with sizes of channels, images and batches that tiles do not divide.
 fn convolutions() -> Vec<convolution::Case> {
@@ -185,6 +185,46 @@ fn units_agree_with_their_references() {
                 let gpu = gpu.with_precision(precision);
                 unit::check(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
             });
+        }
+    }
+}
+
+/// One to three units over one to four maps, with sizes that tiles do not divide.
+#[test]
+fn bottlenecks_agree_with_their_references() {
+    let plain = bottleneck::Case {
+        size: size(2, 9),
+        capacity: size(2, 9),
+        mel: 31,
+        units: 3,
+        maps: 3,
+        channels: [12, 20],
+        outputs: 8,
+        gradient: Gradient::Add,
+        per_slice: usize::MAX,
+    };
+    let cases = [
+        plain,
+        bottleneck::Case { capacity: size(4, 10), gradient: Gradient::Write, maps: 4, units: 1, ..plain },
+        bottleneck::Case { maps: 1, units: 2, channels: [36, 0], outputs: 36, ..plain },
+        bottleneck::Case {
+            size: size(3, 8),
+            capacity: size(3, 8),
+            mel: 32,
+            channels: [32, 128],
+            outputs: 32,
+            per_slice: 2,
+            ..plain
+        },
+        bottleneck::Case { size: size(1, 1), capacity: size(1, 2), mel: 3, ..plain },
+        // More rows than a split has.
+        bottleneck::Case { size: size(2, 70), capacity: size(2, 70), mel: 128, maps: 2, channels: [4, 8], ..plain },
+    ];
+    for (i, tiles) in BottleneckTiles::ALL.into_iter().enumerate() {
+        let few = if i == 0 { [&cases[..], &cases[..1]] } else { [&cases[..1], &[]] };
+        try_each(few, |gpu, case| bottleneck::check(gpu, tiles, case));
+        if i == 0 {
+            try_each([&cases[..1], &[]], |gpu, case| bottleneck::check(&gpu.with_precision(Precision::Mixed), tiles, case));
         }
     }
 }

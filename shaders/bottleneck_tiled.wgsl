@@ -1,0 +1,319 @@
+// Forward of BBNN's bottlenecks for hardware: up to three units of batch norm, ReLU and 1x1 convolution over the same maps, whose
+// channels follow one another.
+//
+//   y[u] = bias[u] + sum over all channels of relu(x * scale[u] + shift[u]) * weight[u]
+//
+// Channels come in fours. `bottleneck_tiled_back.wgsl` and `bottleneck_tiled_weight.wgsl` have the gradients, `bottleneck.wgsl`
+// what follows on partial sums.
+//
+// Decomposition: as convolution_tiled.wgsl, a tile of ROWS rows x COLUMNS outputs of every unit; STEP channels of x are brought
+// once and become the activations of one unit after the other on their way to workgroup memory.
+//
+// Groups: x = tiles of outputs, y and z = tiles of rows.
+
+const UNITS: u32 = 3u;
+// Channels of the first map, and of each other.
+const FIRST: u32 = 32u;
+const OTHER: u32 = 128u;
+// Of a unit.
+const OUTPUTS: u32 = 32u;
+// Operands are rounded to f16.
+const ROUND: bool = false;
+const ROWS: u32 = 128u;
+const COLUMNS: u32 = 32u;
+const WIDE: u32 = 1u;
+
+const STEP: u32 = 16u;
+const ACROSS: u32 = COLUMNS / (4u * WIDE);
+const THREADS: u32 = ROWS / 8u * ACROSS;
+const LEFT: u32 = ROWS * STEP / 4u / THREADS;
+const RIGHT: u32 = (COLUMNS * STEP / 4u + THREADS - 1u) / THREADS;
+// A step of the left operand has ROWS numbers and a vector of padding, against conflicts of banks.
+const LEFT_PITCH: u32 = ROWS / 4u + 1u;
+const RIGHT_PITCH: u32 = COLUMNS / 4u;
+const LEFT_SIZE: u32 = STEP * LEFT_PITCH;
+const RIGHT_SIZE: u32 = STEP * RIGHT_PITCH;
+// Steps of a map.
+const FIRST_STEPS: u32 = (FIRST + STEP - 1u) / STEP;
+const OTHER_STEPS: u32 = (OTHER + STEP - 1u) / STEP;
+const NOTHING: vec4<f32> = vec4<f32>(0.0);
+
+struct Size {
+    // Of this dispatch.
+    rows: u32,
+    // The first tile of partial_sums that this dispatch writes.
+    first_tile: u32,
+    maps: u32,
+    // Channels of all maps.
+    inputs: u32,
+    // Of each unit: where its weight (inputs, outputs) and its bias begin in `parameters`, and where y lies in a row of its map.
+    weight: array<u32, 3>,
+    bias: array<u32, 3>,
+    y_stride: array<u32, 3>,
+    y_first: array<u32, 3>,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x_2: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> x_3: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> scale: array<vec4<f32>>;                // (unit, input)
+@group(0) @binding(6) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> y_0: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> y_1: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> y_2: array<vec4<f32>>;
+@group(0) @binding(10) var<storage, read_write> partial_sums: array<vec4<f32>>;
+
+// [buffer][step][row] and [buffer][step][column], in vectors of rows and of columns.
+var<workgroup> left: array<vec4<f32>, 2u * LEFT_SIZE>;
+var<workgroup> right: array<vec4<f32>, 2u * RIGHT_SIZE>;
+
+// STEP channels of a map: which map, its channels, the first of these, and all channels of the maps before.
+struct Channels {
+    map: u32,
+    width: u32,
+    first: u32,
+    before: u32,
+}
+
+fn channels(step: u32) -> Channels {
+    if (step < FIRST_STEPS) {
+        return Channels(0u, FIRST, step * STEP, 0u);
+    }
+    let later = step - FIRST_STEPS;
+    let map = later / OTHER_STEPS;
+    return Channels(map + 1u, OTHER, (later % OTHER_STEPS) * STEP, FIRST + map * OTHER);
+}
+
+// A vector of channels of a map.
+fn read_x(map: u32, place: u32) -> vec4<f32> {
+    switch map {
+        case 0u: { return x_0[place]; }
+        case 1u: { return x_1[place]; }
+        case 2u: { return x_2[place]; }
+        default: { return x_3[place]; }
+    }
+}
+
+// What an invocation brings for a unit: of its weight, and what makes channels of x its activations.
+struct Brought {
+    weights: array<vec4<f32>, RIGHT>,
+    factor: vec4<f32>,
+    offset: vec4<f32>,
+}
+
+// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
+// take a conversion there and back for nothing.
+fn operand(value: vec4<f32>) -> vec4<f32> {
+    if (!ROUND) {
+        return value;
+    }
+    let bits = bitcast<vec4<u32>>(value);
+    let magnitude = bits & vec4<u32>(0x7fffffffu);
+    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
+    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
+    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
+    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
+    // What is no number stays none.
+    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
+    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
+}
+
+// Past the end, the last row once more: nobody stores what comes of it.
+fn load_x(values: ptr<function, array<vec4<f32>, LEFT>>, first_row: u32, step: u32, lane: u32) {
+    let part = channels(step);
+    let channel = min(part.first + (lane % 4u) * 4u, part.width - 4u);
+    for (var j = 0u; j < LEFT; j += 1u) {
+        let row = min(first_row + lane / 4u + j * (THREADS / 4u), size.rows - 1u);
+        (*values)[j] = read_x(part.map, (row * part.width + channel) / 4u);
+    }
+}
+
+// Channels past the map's end have no weight.
+fn load_unit(to: ptr<function, Brought>, unit: u32, step: u32, first_column: u32, lane: u32) {
+    let part = channels(step);
+    let channel = min(part.first + (lane % 4u) * 4u, part.width - 4u);
+    (*to).factor = scale[(unit * size.inputs + part.before + channel) / 4u];
+    (*to).offset = shift[(unit * size.inputs + part.before + channel) / 4u];
+    for (var j = 0u; j < RIGHT; j += 1u) {
+        let i = lane + j * THREADS;
+        let input = part.first + i / RIGHT_PITCH;
+        let column = first_column + (i % RIGHT_PITCH) * 4u;
+        let row = part.before + min(input, part.width - 1u);
+        let value = parameters[(size.weight[unit] + row * OUTPUTS + min(column, OUTPUTS - 4u)) / 4u];
+        (*to).weights[j] = select(value, NOTHING, input >= part.width || column >= OUTPUTS);
+    }
+}
+
+fn keep(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>, brought: ptr<function, Brought>) {
+    for (var j = 0u; j < LEFT; j += 1u) {
+        let r = lane / 4u + j * (THREADS / 4u);
+        let k = (lane % 4u) * 4u;
+        let value = operand(max(NOTHING, fma((*values)[j], (*brought).factor, (*brought).offset)));
+        for (var e = 0u; e < 4u; e += 1u) {
+            left[buffer * LEFT_SIZE + (k + e) * LEFT_PITCH + r / 4u][r % 4u] = value[e];
+        }
+    }
+    for (var j = 0u; j < RIGHT; j += 1u) {
+        let i = lane + j * THREADS;
+        if (i < RIGHT_SIZE) {
+            right[buffer * RIGHT_SIZE + i] = operand((*brought).weights[j]);
+        }
+    }
+}
+
+// One step through the tile: results[8 w + r] holds row 8 along + r of the w-th vector of columns.
+fn multiply(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, buffer: u32, along: u32, across: u32) {
+    for (var k = 0u; k < STEP; k += 1u) {
+        let low = left[buffer * LEFT_SIZE + k * LEFT_PITCH + along * 2u];
+        let high = left[buffer * LEFT_SIZE + k * LEFT_PITCH + along * 2u + 1u];
+        for (var w = 0u; w < WIDE; w += 1u) {
+            let columns = right[buffer * RIGHT_SIZE + k * RIGHT_PITCH + w * ACROSS + across];
+            for (var r = 0u; r < 4u; r += 1u) {
+                (*results)[w * 8u + r] = fma(vec4<f32>(low[r]), columns, (*results)[w * 8u + r]);
+                (*results)[w * 8u + 4u + r] = fma(vec4<f32>(high[r]), columns, (*results)[w * 8u + 4u + r]);
+            }
+        }
+    }
+}
+
+// A step of one unit; loads for the next are under way meanwhile.
+fn turn(
+    results: ptr<function, array<vec4<f32>, 8u * WIDE>>,
+    values: ptr<function, array<vec4<f32>, LEFT>>,
+    brought: ptr<function, Brought>,
+    unit: u32,
+    step: u32,
+    steps: u32,
+    first_row: u32,
+    first_column: u32,
+    lane: u32,
+) {
+    let buffer = (step * UNITS + unit) % 2u;
+    keep(buffer, lane, values, brought);
+    workgroupBarrier();
+    let last = unit + 1u == UNITS;
+    let next = select(step, step + 1u, last);
+    if (next < steps) {
+        if (last) {
+            load_x(values, first_row, next, lane);
+        }
+        load_unit(brought, select(unit + 1u, 0u, last), next, first_column, lane);
+    }
+    multiply(results, buffer, lane / ACROSS, lane % ACROSS);
+}
+
+fn write_y(unit: u32, place: u32, value: vec4<f32>) {
+    switch unit {
+        case 0u: { y_0[place] = value; }
+        case 1u: { y_1[place] = value; }
+        default: { y_2[place] = value; }
+    }
+}
+
+// Stores a unit's tile, and leaves y in `results`.
+fn store(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, unit: u32, first_row: u32, first_column: u32, lane: u32) {
+    for (var w = 0u; w < WIDE; w += 1u) {
+        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
+        let start = parameters[(size.bias[unit] + min(column, OUTPUTS - 4u)) / 4u];
+        for (var r = 0u; r < 8u; r += 1u) {
+            let row = first_row + lane / ACROSS * 8u + r;
+            (*results)[w * 8u + r] += start;
+            if (row < size.rows && column < OUTPUTS) {
+                write_y(unit, (row * size.y_stride[unit] + size.y_first[unit] + column) / 4u, (*results)[w * 8u + r]);
+            }
+        }
+    }
+}
+
+// The sum over the tile's rows of what invocations above each other have, in order, for all of them.
+fn add_rows(value: vec4<f32>, lane: u32) -> vec4<f32> {
+    workgroupBarrier();
+    left[lane] = value;
+    workgroupBarrier();
+    var total = NOTHING;
+    for (var along = 0u; along < ROWS / 8u; along += 1u) {
+        total += left[along * ACROSS + lane % ACROSS];
+    }
+    return total;
+}
+
+// partial_sums[tile, unit, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y.
+fn store_moments(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, unit: u32, tile: u32, first_column: u32, lane: u32) {
+    let first_row = tile * ROWS;
+    let count = f32(min(size.rows, first_row + ROWS) - min(size.rows, first_row));
+    for (var w = 0u; w < WIDE; w += 1u) {
+        var sum = NOTHING;
+        for (var r = 0u; r < 8u; r += 1u) {
+            sum += select(NOTHING, (*results)[w * 8u + r], first_row + lane / ACROSS * 8u + r < size.rows);
+        }
+        let mean = add_rows(sum, lane) / max(1.0, count);
+        sum = NOTHING;
+        for (var r = 0u; r < 8u; r += 1u) {
+            let apart = select(NOTHING, (*results)[w * 8u + r] - mean, first_row + lane / ACROSS * 8u + r < size.rows);
+            sum = fma(apart, apart, sum);
+        }
+        sum = add_rows(sum, lane);
+        let column = first_column + (w * ACROSS + lane % ACROSS) * 4u;
+        if (lane < ACROSS && column < OUTPUTS && first_row < size.rows) {
+            for (var e = 0u; e < 4u; e += 1u) {
+                let place = ((size.first_tile + tile) * UNITS + unit) * OUTPUTS + column + e;
+                partial_sums[place] = vec4<f32>(count, mean[e], sum[e], 0.0);
+            }
+        }
+    }
+}
+
+// All units' results. Each has a variable of its own, which compilers keep in registers.
+fn multiply_all(one: ptr<function, array<vec4<f32>, 8u * WIDE>>, two: ptr<function, array<vec4<f32>, 8u * WIDE>>, three: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, first_column: u32, lane: u32) {
+    var values: array<vec4<f32>, LEFT>;
+    var brought: Brought;
+    let steps = FIRST_STEPS + (size.maps - 1u) * OTHER_STEPS;
+    load_x(&values, first_row, 0u, lane);
+    load_unit(&brought, 0u, 0u, first_column, lane);
+    for (var step = 0u; step < steps; step += 1u) {
+        turn(one, &values, &brought, 0u, step, steps, first_row, first_column, lane);
+        if (UNITS > 1u) {
+            turn(two, &values, &brought, 1u, step, steps, first_row, first_column, lane);
+        }
+        if (UNITS > 2u) {
+            turn(three, &values, &brought, 2u, step, steps, first_row, first_column, lane);
+        }
+    }
+    store(one, 0u, first_row, first_column, lane);
+    if (UNITS > 1u) {
+        store(two, 1u, first_row, first_column, lane);
+    }
+    if (UNITS > 2u) {
+        store(three, 2u, first_row, first_column, lane);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    var one: array<vec4<f32>, 8u * WIDE>;
+    var two: array<vec4<f32>, 8u * WIDE>;
+    var three: array<vec4<f32>, 8u * WIDE>;
+    multiply_all(&one, &two, &three, first_row, group.x * COLUMNS, lane);
+}
+
+// Also partial sums for the statistics of y.
+@compute @workgroup_size(THREADS)
+fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group.z * groups.y + group.y;
+    let first_column = group.x * COLUMNS;
+    var one: array<vec4<f32>, 8u * WIDE>;
+    var two: array<vec4<f32>, 8u * WIDE>;
+    var three: array<vec4<f32>, 8u * WIDE>;
+    multiply_all(&one, &two, &three, tile * ROWS, first_column, lane);
+    store_moments(&one, 0u, tile, first_column, lane);
+    if (UNITS > 1u) {
+        store_moments(&two, 1u, tile, first_column, lane);
+    }
+    if (UNITS > 2u) {
+        store_moments(&three, 2u, tile, first_column, lane);
+    }
+}

@@ -1,0 +1,294 @@
+// The gradients of weights and biases of bottleneck_tiled.wgsl, with the same immediates: sums per split of the rows,
+//
+//   partial_sums[split, unit, input, output] = sum over its rows of relu(x * scale[u] + shift[u]) * dy[u]
+//
+// and behind them, as one more input, those of dy[u] for the bias.
+//
+// Decomposition: as convolution_tiled_weight.wgsl, ROWS channels of one map x COLUMNS outputs of every unit and of one split of
+// the rows; rows of x are brought once and become the activations of one unit after the other.
+//
+// Groups: x = tiles of channels, map by map; y = splits; z = tiles of outputs.
+
+const UNITS: u32 = 3u;
+// Channels of the first map, and of each other.
+const FIRST: u32 = 32u;
+const OTHER: u32 = 128u;
+// Of a unit.
+const OUTPUTS: u32 = 32u;
+// Operands are rounded to f16, and what the bias sums up.
+const ROUND: bool = false;
+const ROWS: u32 = 64u;
+const COLUMNS: u32 = 32u;
+const WIDE: u32 = 1u;
+
+const STEP: u32 = 16u;
+const ACROSS: u32 = COLUMNS / (4u * WIDE);
+const ALONG: u32 = ROWS / 8u;
+const THREADS: u32 = ALONG * ACROSS;
+const LEFT_PITCH: u32 = ROWS / 4u;
+const RIGHT_PITCH: u32 = COLUMNS / 4u;
+const LEFT_SIZE: u32 = STEP * LEFT_PITCH;
+const RIGHT_SIZE: u32 = STEP * RIGHT_PITCH;
+const LEFT: u32 = LEFT_SIZE / THREADS;
+const RIGHT: u32 = (RIGHT_SIZE + THREADS - 1u) / THREADS;
+// Tiles of a map's channels.
+const FIRST_TILES: u32 = (FIRST + ROWS - 1u) / ROWS;
+const OTHER_TILES: u32 = (OTHER + ROWS - 1u) / ROWS;
+const NOTHING: vec4<f32> = vec4<f32>(0.0);
+
+struct Size {
+    // Of this dispatch.
+    rows: u32,
+    // The first split of partial_sums that this dispatch writes, and its rows.
+    first_split: u32,
+    split_rows: u32,
+    // Channels of all maps.
+    inputs: u32,
+    // Where the dy of each unit lies in a row of its map.
+    y_stride: array<u32, 3>,
+    y_first: array<u32, 3>,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x_2: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> x_3: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> scale: array<vec4<f32>>;                // (unit, input)
+@group(0) @binding(6) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> dy_0: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read> dy_1: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read> dy_2: array<vec4<f32>>;
+@group(0) @binding(10) var<storage, read_write> partial_sums: array<vec4<f32>>;
+
+// [buffer][row][input] and [buffer][row][output]
+var<workgroup> left: array<vec4<f32>, 2u * LEFT_SIZE>;
+var<workgroup> right: array<vec4<f32>, 2u * RIGHT_SIZE>;
+
+// ROWS channels of a map: which map, its channels, the first of these, and all channels of the maps before.
+struct Channels {
+    map: u32,
+    width: u32,
+    first: u32,
+    before: u32,
+}
+
+fn channels(tile: u32) -> Channels {
+    if (tile < FIRST_TILES) {
+        return Channels(0u, FIRST, tile * ROWS, 0u);
+    }
+    let later = tile - FIRST_TILES;
+    let map = later / OTHER_TILES;
+    return Channels(map + 1u, OTHER, (later % OTHER_TILES) * ROWS, FIRST + map * OTHER);
+}
+
+// A vector of channels of a map.
+fn read_x(map: u32, place: u32) -> vec4<f32> {
+    switch map {
+        case 0u: { return x_0[place]; }
+        case 1u: { return x_1[place]; }
+        case 2u: { return x_2[place]; }
+        default: { return x_3[place]; }
+    }
+}
+
+fn read_dy(unit: u32, place: u32) -> vec4<f32> {
+    switch unit {
+        case 0u: { return dy_0[place]; }
+        case 1u: { return dy_1[place]; }
+        default: { return dy_2[place]; }
+    }
+}
+
+// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
+// take a conversion there and back for nothing.
+fn operand(value: vec4<f32>) -> vec4<f32> {
+    if (!ROUND) {
+        return value;
+    }
+    let bits = bitcast<vec4<u32>>(value);
+    let magnitude = bits & vec4<u32>(0x7fffffffu);
+    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
+    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
+    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
+    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
+    // What is no number stays none.
+    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
+    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
+}
+
+// What an invocation brings of x, always of the same four channels, and of a unit's dy.
+struct Brought {
+    values: array<vec4<f32>, LEFT>,
+    gradients: array<vec4<f32>, RIGHT>,
+}
+
+// Past the end, the last row once more: it has no gradient.
+fn load_x(to: ptr<function, Brought>, first_row: u32, end: u32, part: Channels, lane: u32) {
+    let channel = min(part.first + (lane % LEFT_PITCH) * 4u, part.width - 4u);
+    for (var j = 0u; j < LEFT; j += 1u) {
+        let row = min(first_row + lane / LEFT_PITCH + j * (THREADS / LEFT_PITCH), end - 1u);
+        (*to).values[j] = read_x(part.map, (row * part.width + channel) / 4u);
+    }
+}
+
+fn load_dy(to: ptr<function, Brought>, unit: u32, first_row: u32, end: u32, first_column: u32, lane: u32) {
+    for (var j = 0u; j < RIGHT; j += 1u) {
+        let i = lane + j * THREADS;
+        let row = first_row + i / RIGHT_PITCH;
+        let column = first_column + (i % RIGHT_PITCH) * 4u;
+        let place = min(row, end - 1u) * size.y_stride[unit] + size.y_first[unit] + min(column, OUTPUTS - 4u);
+        (*to).gradients[j] = select(NOTHING, read_dy(unit, place / 4u), row < end && column < OUTPUTS);
+    }
+}
+
+fn multiply(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, buffer: u32, along: u32, across: u32) {
+    for (var k = 0u; k < STEP; k += 1u) {
+        let low = left[buffer * LEFT_SIZE + k * LEFT_PITCH + along * 2u];
+        let high = left[buffer * LEFT_SIZE + k * LEFT_PITCH + along * 2u + 1u];
+        for (var w = 0u; w < WIDE; w += 1u) {
+            let columns = right[buffer * RIGHT_SIZE + k * RIGHT_PITCH + w * ACROSS + across];
+            for (var r = 0u; r < 4u; r += 1u) {
+                (*results)[w * 8u + r] = fma(vec4<f32>(low[r]), columns, (*results)[w * 8u + r]);
+                (*results)[w * 8u + 4u + r] = fma(vec4<f32>(high[r]), columns, (*results)[w * 8u + 4u + r]);
+            }
+        }
+    }
+}
+
+// What turns the channels of x that an invocation brings into a unit's activations.
+struct Fold {
+    factor: vec4<f32>,
+    offset: vec4<f32>,
+}
+
+fn fold_of(unit: u32, part: Channels, lane: u32) -> Fold {
+    let channel = part.before + min(part.first + (lane % LEFT_PITCH) * 4u, part.width - 4u);
+    return Fold(scale[(unit * size.inputs + channel) / 4u], shift[(unit * size.inputs + channel) / 4u]);
+}
+
+// STEP rows of one unit; loads for the next are under way meanwhile.
+fn turn(
+    results: ptr<function, array<vec4<f32>, 8u * WIDE>>,
+    sums: ptr<function, array<vec4<f32>, WIDE>>,
+    fold: Fold,
+    brought: ptr<function, Brought>,
+    unit: u32,
+    buffer: u32,
+    row: u32,
+    end: u32,
+    part: Channels,
+    first_column: u32,
+    sums_bias: bool,
+    lane: u32,
+) {
+    for (var j = 0u; j < LEFT; j += 1u) {
+        let value = max(NOTHING, fma((*brought).values[j], fold.factor, fold.offset));
+        left[buffer * LEFT_SIZE + lane + j * THREADS] = operand(value);
+    }
+    for (var j = 0u; j < RIGHT; j += 1u) {
+        if (lane + j * THREADS < RIGHT_SIZE) {
+            right[buffer * RIGHT_SIZE + lane + j * THREADS] = operand((*brought).gradients[j]);
+        }
+    }
+    workgroupBarrier();
+    let last = unit + 1u == UNITS;
+    let next = select(row, row + STEP, last);
+    if (next < end) {
+        if (last) {
+            load_x(brought, next, end, part, lane);
+        }
+        load_dy(brought, select(unit + 1u, 0u, last), next, end, first_column, lane);
+    }
+    let along = lane / ACROSS;
+    let across = lane % ACROSS;
+    multiply(results, buffer, along, across);
+    if (sums_bias) {
+        for (var k = along; k < STEP; k += ALONG) {
+            for (var w = 0u; w < WIDE; w += 1u) {
+                (*sums)[w] += right[buffer * RIGHT_SIZE + k * RIGHT_PITCH + w * ACROSS + across];
+            }
+        }
+    }
+}
+
+// Stores a unit's sums; those of the bias, where they were made, as the shares added in order.
+fn store(
+    results: ptr<function, array<vec4<f32>, 8u * WIDE>>,
+    sums: ptr<function, array<vec4<f32>, WIDE>>,
+    unit: u32,
+    split: u32,
+    part: Channels,
+    first_column: u32,
+    sums_bias: bool,
+    lane: u32,
+) {
+    let along = lane / ACROSS;
+    let across = lane % ACROSS;
+    let first = ((size.first_split + split) * UNITS + unit) * (size.inputs + 1u) * OUTPUTS;
+    for (var w = 0u; w < WIDE; w += 1u) {
+        let column = first_column + (w * ACROSS + across) * 4u;
+        for (var r = 0u; r < 8u; r += 1u) {
+            let channel = part.first + along * 8u + r;
+            if (channel < part.width && column < OUTPUTS) {
+                partial_sums[(first + (part.before + channel) * OUTPUTS + column) / 4u] = (*results)[w * 8u + r];
+            }
+        }
+        if (sums_bias) {
+            workgroupBarrier();
+            if (along < STEP) {
+                right[along * ACROSS + across] = (*sums)[w];
+            }
+            workgroupBarrier();
+            if (along == 0u && column < OUTPUTS) {
+                var total = NOTHING;
+                for (var share = 0u; share < min(STEP, ALONG); share += 1u) {
+                    total += right[share * ACROSS + across];
+                }
+                partial_sums[(first + size.inputs * OUTPUTS + column) / 4u] = total;
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let first_column = group.z * COLUMNS;
+    let part = channels(group.x);
+    let sums_bias = group.x == 0u;
+    let start = group.y * size.split_rows;
+    let end = min(size.rows, start + size.split_rows);
+    var brought: Brought;
+    // Each unit has variables of its own, which compilers keep in registers.
+    var one: array<vec4<f32>, 8u * WIDE>;
+    var two: array<vec4<f32>, 8u * WIDE>;
+    var three: array<vec4<f32>, 8u * WIDE>;
+    var bias_one: array<vec4<f32>, WIDE>;
+    var bias_two: array<vec4<f32>, WIDE>;
+    var bias_three: array<vec4<f32>, WIDE>;
+    let fold_one = fold_of(0u, part, lane);
+    let fold_two = fold_of(min(1u, UNITS - 1u), part, lane);
+    let fold_three = fold_of(min(2u, UNITS - 1u), part, lane);
+    var buffer = 0u;
+    load_x(&brought, start, end, part, lane);
+    load_dy(&brought, 0u, start, end, first_column, lane);
+    for (var row = start; row < end; row += STEP) {
+        turn(&one, &bias_one, fold_one, &brought, 0u, buffer, row, end, part, first_column, sums_bias, lane);
+        buffer = 1u - buffer;
+        if (UNITS > 1u) {
+            turn(&two, &bias_two, fold_two, &brought, 1u, buffer, row, end, part, first_column, sums_bias, lane);
+            buffer = 1u - buffer;
+        }
+        if (UNITS > 2u) {
+            turn(&three, &bias_three, fold_three, &brought, 2u, buffer, row, end, part, first_column, sums_bias, lane);
+            buffer = 1u - buffer;
+        }
+    }
+    store(&one, &bias_one, 0u, group.y, part, first_column, sums_bias, lane);
+    if (UNITS > 1u) {
+        store(&two, &bias_two, 1u, group.y, part, first_column, sums_bias, lane);
+    }
+    if (UNITS > 2u) {
+        store(&three, &bias_three, 2u, group.y, part, first_column, sums_bias, lane);
+    }
+}
