@@ -1,5 +1,6 @@
 //! WGSL kernels whose bindings are found by name.
 
+use super::tensor::Held;
 use super::{Constant, Gpu, GpuError, Tensor, specialise};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,8 @@ pub struct Dispatch {
     pub(super) kernel: Arc<Kernel>,
     pub(super) group: wgpu::BindGroup,
     pub(super) bytes_bound: u64,
+    /// The group keeps the buffers, so they count as allocated.
+    _held: Arc<[Arc<Held>]>,
 }
 
 impl Dispatch {
@@ -75,7 +78,8 @@ impl Shader {
         };
         let group = bind(gpu, self.0, entry, &kernel, tensors)?;
         let bytes_bound = distinct_bytes(tensors);
-        Ok(Dispatch { kernel, group, bytes_bound })
+        let held = tensors.iter().map(|(_, tensor)| tensor.held().clone()).collect();
+        Ok(Dispatch { kernel, group, bytes_bound, _held: held })
     }
 }
 

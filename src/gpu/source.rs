@@ -51,6 +51,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "sgd",
     "softmax_cross_entropy",
     "standardise",
+    "stem",
 ];
 
 /// A compile-time constant of a shader.

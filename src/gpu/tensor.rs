@@ -47,12 +47,12 @@ pub struct Tensor {
     offset: u64,
     element: Element,
     shape: Vec<usize>,
-    _held: Arc<Held>,
+    held: Arc<Held>,
 }
 
 impl Tensor {
     pub(super) fn whole(label: &str, buffer: wgpu::Buffer, element: Element, shape: &[usize], held: Held) -> Self {
-        Self { label: label.into(), buffer, offset: 0, element, shape: shape.to_vec(), _held: Arc::new(held) }
+        Self { label: label.into(), buffer, offset: 0, element, shape: shape.to_vec(), held: Arc::new(held) }
     }
 
     /// The name that errors and debuggers show.
@@ -99,6 +99,10 @@ impl Tensor {
         let mut shape = self.shape.clone();
         shape[0] = count;
         self.view(start * row, &shape)
+    }
+
+    pub(super) fn held(&self) -> &Arc<Held> {
+        &self.held
     }
 
     pub(super) fn buffer(&self) -> &wgpu::Buffer {

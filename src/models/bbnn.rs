@@ -64,12 +64,11 @@ impl Plan {
         let together =
             |units, maps| Bottlenecks::scratch(slices, units, maps, [width, 4 * width, width], batch * map_frames * map_mel);
         let sizes = [
-            kernel(3, 1),
+            Stem::scratch(self.pool, slices, [frames, mels], width),
             kernel(kernels[0], width),
             kernel(kernels[1], width),
             kernel(1, 4 * width),
             shape(1, 4 * width).tile_scratch(batch * map_frames * map_mel, slices),
-            statistics(frames * mels, width),
             statistics(map_frames * map_mel, 4 * width),
             together(3, self.blocks.max(1)),
             together(1, self.blocks + 1),
@@ -106,7 +105,7 @@ pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, mos
     let positions = |[frames, mel]: [usize; 2]| frames * mel;
     let (map, head) = (positions(plan.map(frames)), positions(plan.head(frames)));
     let width = plan.width;
-    let elements = [frames * mels, frames * mels * width, map * width, map * 4 * width, head * width];
+    let elements = [frames * mels, map * width, map * 4 * width, head * width];
     let bytes = elements.map(|elements| elements * Element::F32.bytes());
     let largest = bytes.into_iter().max().unwrap_or(0);
     Slices::new(gpu, batch, largest)?.at_most(most).aligned(gpu, &bytes)

@@ -1,7 +1,7 @@
 //! Whole networks against their twins in PyTorch: `fixtures/networks/make.py` says how the numbers were made.
 
 use melgrad::config::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Readout, Stack};
-use melgrad::gpu::{Gpu, GpuOptions, Pass};
+use melgrad::gpu::{Gpu, GpuOptions, KernelPolicy, Pass};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
 use melgrad::optim::{Optimizer, OptimizerSettings};
@@ -112,8 +112,17 @@ fn upload(network: &Network) -> Size {
 }
 
 fn gpu(runtime_checks: bool) -> Gpu {
-    Gpu::open(&GpuOptions { runtime_checks, choice: crate::chosen(), ..GpuOptions::default() })
-        .expect("the tests need a GPU adapter")
+    open(runtime_checks, KernelPolicy::default())
+}
+
+fn open(runtime_checks: bool, kernels: KernelPolicy) -> Gpu {
+    let options = GpuOptions { runtime_checks, kernels, choice: crate::chosen() };
+    Gpu::open(&options).expect("the tests need a GPU adapter")
+}
+
+/// Kernels that only hardware gets.
+fn of_hardware() -> KernelPolicy {
+    KernelPolicy::Preferring(["tiled", "together"].map(str::to_owned).to_vec())
 }
 
 /// Adds a line to `misses` if `found` differs from `expected`; `floor` is the least magnitude that counts.
@@ -132,9 +141,10 @@ fn compare(misses: &mut String, what: &str, found: &[f32], expected: &[f32], flo
 
 #[test]
 fn logits_loss_every_gradient_and_running_statistics_agree_with_pytorch() {
-    for checks in [false, true] {
-        let gpu = gpu(checks);
-        for case in cases() {
+    for (checks, kernels) in [(false, KernelPolicy::default()), (true, KernelPolicy::default()), (false, of_hardware())] {
+        let gpu = open(checks, kernels.clone());
+        let tries = |case: &Case| kernels == KernelPolicy::default() || case.model.name == ModelName::Bbnn;
+        for case in cases().into_iter().filter(tries) {
             // Only images are cut into slices.
             let slices: &[usize] = if case.model.name == ModelName::Bbnn { &[usize::MAX, 2] } else { &[usize::MAX] };
             for &most_per_slice in slices {
@@ -172,7 +182,7 @@ fn logits_loss_every_gradient_and_running_statistics_agree_with_pytorch() {
                 let logits: Vec<f32> = gpu.read(network.logits()).unwrap();
                 compare(&mut misses, "evaluation logits", &logits, &expected["evaluation_logits"].data, 1.0, TOLERANCE);
                 println!("{}: worst gradient {:.1e} ({})", case.file, worst.0, worst.1);
-                assert!(misses.is_empty(), "{} (slices of {most_per_slice}, checks {checks}):\n{misses}", case.file);
+                assert!(misses.is_empty(), "{} (slices of {most_per_slice}, checks {checks}, {kernels:?}):\n{misses}", case.file);
             }
         }
     }

@@ -1,0 +1,329 @@
+// BBNN's stem: a 3x3 convolution of one channel (same padding), batch norm, ReLU, max pooling. The convolution is cheaper to do again
+// than to read again, so nothing of the size of the image times CHANNELS is stored.
+//
+//   c[p] = bias + sum over the nine neighbours k of weight[k] * x[p + k]
+//   y[w] = max over the window w of relu(c * scale + shift)
+//
+// The windows lie side by side; what fills none is left out, but counts in the batch norm. The gradient of a window goes to its
+// first largest element, if that is above 0: dz there is dy, and 0 elsewhere. With xhat = (c - mean) * inv_std
+//
+//   dbeta = sum dz;  dgamma = sum dz * xhat
+//   dweight[k] = gamma * inv_std * (sum x[p + k] dz - dbeta / n * sum x[p + k] - dgamma / n * sum x[p + k] xhat)
+//   dbias = 0: the batch norm takes away what a bias adds
+//
+// and dy is completed on its way, by what depends on sums over the batch of the norms that read y (see batch_norm.wgsl).
+//
+// Decomposition: a workgroup has LANES channels side by side; an invocation one channel of a window at a time, ROUNDS of them one
+// after the other. Sums of a workgroup are in a fixed order.
+//
+// Groups: x, z = tiles of windows, y = tiles of channels.
+
+const CHANNELS: u32 = 32u;
+const LANES: u32 = 32u;
+const MEL: u32 = 128u;
+const POOL_TIME: u32 = 4u;
+const POOL_MEL: u32 = 1u;
+
+const THREADS: u32 = 256u;
+const ROUNDS: u32 = 8u;
+// Windows that a workgroup has at once, and in all.
+const DOWN: u32 = THREADS / LANES;
+const WINDOWS: u32 = DOWN * ROUNDS;
+// Windows of a frame that are complete, and with the one that may not be.
+const OUT_MEL: u32 = MEL / POOL_MEL;
+const ALL_MEL: u32 = (MEL + POOL_MEL - 1u) / POOL_MEL;
+// What a window's convolutions read.
+const NEAR_MEL: u32 = POOL_MEL + 2u;
+const NEAR: u32 = (POOL_TIME + 2u) * NEAR_MEL;
+// Sums of backward: dz, dz * xhat, x * dz, x, x * xhat.
+const SUMS: u32 = 29u;
+const NONE: u32 = 0xffffffffu;
+
+struct Size {
+    // Of this dispatch.
+    batch: u32,
+    frames: u32,
+    // The first tile of partial sums that this dispatch writes; finish: how many there are.
+    tiles: u32,
+    // Of the whole batch: pixels of the image.
+    all_rows: u32,
+}
+var<immediate> size: Size;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;                      // (3, 3, 1, channel)
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> scale: array<f32>;
+@group(0) @binding(4) var<storage, read> shift: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+// [tile][channel]: elements, mean, sum of squared differences from it, 0.
+@group(0) @binding(6) var<storage, read_write> tile_moments: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> moments: array<vec2<f32>>;               // of c: mean, inv_std
+@group(0) @binding(8) var<storage, read> pooled: array<f32>;                      // y, read
+@group(0) @binding(9) var<storage, read> dy: array<f32>;
+@group(0) @binding(10) var<storage, read> pooled_moments: array<vec2<f32>>;
+@group(0) @binding(11) var<storage, read> corrections: array<vec2<f32>>;
+@group(0) @binding(12) var<storage, read_write> partial_sums: array<f32>;         // [tile][sum][channel]
+@group(0) @binding(13) var<storage, read> tile_sums: array<f32>;                  // the same, read
+@group(0) @binding(14) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(15) var<storage, read_write> dbeta: array<f32>;
+@group(0) @binding(16) var<storage, read_write> dweight: array<f32>;
+@group(0) @binding(17) var<storage, read_write> dbias: array<f32>;
+
+var<workgroup> lanes: array<vec2<f32>, THREADS>;
+
+// A window: its first pixel's place, and how many of its pixels the image has. `sample` is NONE past the end.
+struct Window {
+    sample: u32,
+    time: u32,
+    mel: u32,
+    index: u32,
+    times: u32,
+    mels: u32,
+}
+
+// Number `index` of those that the image has with incomplete ones, or without.
+fn window(index: u32, incomplete: bool) -> Window {
+    let frames = select(size.frames / POOL_TIME, (size.frames + POOL_TIME - 1u) / POOL_TIME, incomplete);
+    let bands = select(OUT_MEL, ALL_MEL, incomplete);
+    let t = (index / bands) % frames;
+    let m = index % bands;
+    let sample = index / bands / frames;
+    var result: Window;
+    result.sample = select(NONE, sample, sample < size.batch);
+    result.time = t * POOL_TIME;
+    result.mel = m * POOL_MEL;
+    result.times = min(POOL_TIME, size.frames - t * POOL_TIME);
+    result.mels = min(POOL_MEL, MEL - m * POOL_MEL);
+    let complete = result.times == POOL_TIME && result.mels == POOL_MEL;
+    result.index = select(NONE, (sample * (size.frames / POOL_TIME) + t) * OUT_MEL + m, complete);
+    return result;
+}
+
+// x around a window, 0 beyond the image.
+fn near(of_window: Window) -> array<f32, NEAR> {
+    var result: array<f32, NEAR>;
+    for (var i = 0u; i < NEAR; i += 1u) {
+        let t = i32(of_window.time + i / NEAR_MEL) - 1;
+        let m = i32(of_window.mel + i % NEAR_MEL) - 1;
+        let inside = of_window.sample != NONE && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
+        let place = (i32(of_window.sample * size.frames) + t) * i32(MEL) + m;
+        let value = x[select(0, place, inside)];
+        result[i] = select(0.0, value, inside);
+    }
+    return result;
+}
+
+fn weights(channel: u32) -> array<f32, 9> {
+    var result: array<f32, 9>;
+    for (var k = 0u; k < 9u; k += 1u) {
+        result[k] = weight[k * CHANNELS + channel];
+    }
+    return result;
+}
+
+// c of element i of a window.
+fn convolve(values: ptr<function, array<f32, NEAR>>, taps: ptr<function, array<f32, 9>>, start: f32, i: u32) -> f32 {
+    var sum = start;
+    for (var k = 0u; k < 9u; k += 1u) {
+        sum = fma((*values)[(i / POOL_MEL + k / 3u) * NEAR_MEL + i % POOL_MEL + k % 3u], (*taps)[k], sum);
+    }
+    return sum;
+}
+
+// The sum of what the invocations of a channel have, in order, for all of them.
+fn add_lanes(lane: u32, value: vec2<f32>) -> vec2<f32> {
+    workgroupBarrier();
+    lanes[lane] = value;
+    workgroupBarrier();
+    var total = vec2<f32>(0.0);
+    for (var d = 0u; d < DOWN; d += 1u) {
+        total += lanes[d * LANES + lane % LANES];
+    }
+    return total;
+}
+
+// Stores the moments of a tile of which an invocation has `count` elements whose sums of differences from `middle`, and of their
+// squares, these are (Chan et al. 1979).
+fn store_moments(tile: u32, channel: u32, lane: u32, count: f32, middle: f32, sums: vec2<f32>) {
+    let own = middle + sums.x / max(1.0, count);
+    let all = add_lanes(lane, vec2<f32>(count, count * own));
+    let mean = all.y / max(1.0, all.x);
+    let squares = max(0.0, sums.y - sums.x * sums.x / max(1.0, count)) + count * (own - mean) * (own - mean);
+    let total = add_lanes(lane, vec2<f32>(squares, 0.0)).x;
+    if (lane < LANES && channel < CHANNELS) {
+        tile_moments[(size.tiles + tile) * CHANNELS + channel] = vec4<f32>(all.x, mean, total, 0.0);
+    }
+}
+
+// Moments of c.
+@compute @workgroup_size(THREADS)
+fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group.z * groups.x + group.x;
+    let channel = group.y * LANES + lane % LANES;
+    let known = min(channel, CHANNELS - 1u);
+    var taps = weights(known);
+    let start = bias[known];
+    var count = 0.0;
+    var middle = 0.0;
+    var sums = vec2<f32>(0.0);
+    for (var round = 0u; round < ROUNDS; round += 1u) {
+        let own = window(tile * WINDOWS + round * DOWN + lane / LANES, true);
+        if (own.sample == NONE) {
+            continue;
+        }
+        var values = near(own);
+        // Differences are from the mean of the first window.
+        if (count == 0.0) {
+            for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
+                middle += convolve(&values, &taps, start, i) / f32(POOL_TIME * POOL_MEL);
+            }
+        }
+        for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
+            if (i / POOL_MEL < own.times && i % POOL_MEL < own.mels) {
+                let d = convolve(&values, &taps, start, i) - middle;
+                count += 1.0;
+                sums += vec2<f32>(d, d * d);
+            }
+        }
+    }
+    store_moments(tile, channel, lane, count, middle, sums);
+}
+
+// y, and its moments.
+@compute @workgroup_size(THREADS)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group.z * groups.x + group.x;
+    let channel = group.y * LANES + lane % LANES;
+    let known = min(channel, CHANNELS - 1u);
+    var taps = weights(known);
+    let start = bias[known];
+    let factor = scale[known];
+    let offset = shift[known];
+    var count = 0.0;
+    var middle = 0.0;
+    var sums = vec2<f32>(0.0);
+    for (var round = 0u; round < ROUNDS; round += 1u) {
+        let own = window(tile * WINDOWS + round * DOWN + lane / LANES, false);
+        if (own.sample == NONE) {
+            continue;
+        }
+        var values = near(own);
+        var largest = 0.0;
+        for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
+            largest = max(largest, fma(convolve(&values, &taps, start, i), factor, offset));
+        }
+        if (channel < CHANNELS) {
+            y[own.index * CHANNELS + channel] = largest;
+        }
+        middle = select(middle, largest, count == 0.0);
+        count += 1.0;
+        sums += vec2<f32>(largest - middle, (largest - middle) * (largest - middle));
+    }
+    store_moments(tile, channel, lane, count, middle, sums);
+}
+
+fn store_sum(tile: u32, sum: u32, channel: u32, lane: u32, value: f32) {
+    let total = add_lanes(lane, vec2<f32>(value, 0.0)).x;
+    if (lane < LANES && channel < CHANNELS) {
+        partial_sums[((size.tiles + tile) * SUMS + sum) * CHANNELS + channel] = total;
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group.z * groups.x + group.x;
+    let channel = group.y * LANES + lane % LANES;
+    let known = min(channel, CHANNELS - 1u);
+    var taps = weights(known);
+    let start = bias[known];
+    let factor = scale[known];
+    let offset = shift[known];
+    let batch = moments[known];
+    let of_y = pooled_moments[known];
+    let missing = corrections[known];
+    var beta = 0.0;
+    var gamma = 0.0;
+    var products: array<f32, 9>;
+    var inputs: array<f32, 9>;
+    var along: array<f32, 9>;
+    for (var round = 0u; round < ROUNDS; round += 1u) {
+        let own = window(tile * WINDOWS + round * DOWN + lane / LANES, true);
+        if (own.sample == NONE) {
+            continue;
+        }
+        var values = near(own);
+        var largest = 0.0;
+        var best = NONE;
+        for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
+            if (i / POOL_MEL < own.times && i % POOL_MEL < own.mels) {
+                let c = convolve(&values, &taps, start, i);
+                let xhat = (c - batch.x) * batch.y;
+                let z = fma(c, factor, offset);
+                if (z > largest) {
+                    largest = z;
+                    best = i;
+                }
+                for (var k = 0u; k < 9u; k += 1u) {
+                    let value = values[(i / POOL_MEL + k / 3u) * NEAR_MEL + i % POOL_MEL + k % 3u];
+                    inputs[k] += value;
+                    along[k] = fma(value, xhat, along[k]);
+                }
+            }
+        }
+        if (own.index != NONE && best != NONE) {
+            let place = own.index * CHANNELS + known;
+            let dz = dy[place] - fma((pooled[place] - of_y.x) * of_y.y, missing.y, missing.x);
+            beta += dz;
+            gamma = fma(dz, (convolve(&values, &taps, start, best) - batch.x) * batch.y, gamma);
+            for (var k = 0u; k < 9u; k += 1u) {
+                let value = values[(best / POOL_MEL + k / 3u) * NEAR_MEL + best % POOL_MEL + k % 3u];
+                products[k] = fma(value, dz, products[k]);
+            }
+        }
+    }
+    store_sum(tile, 0u, channel, lane, beta);
+    store_sum(tile, 1u, channel, lane, gamma);
+    for (var k = 0u; k < 9u; k += 1u) {
+        store_sum(tile, 2u + k, channel, lane, products[k]);
+        store_sum(tile, 11u + k, channel, lane, inputs[k]);
+        store_sum(tile, 20u + k, channel, lane, along[k]);
+    }
+}
+
+// A workgroup per channel: invocations add every THREADS-th tile, and one of them what those come to, in order.
+fn total_of(sum: u32, channel: u32, lane: u32) -> f32 {
+    var own = 0.0;
+    for (var tile = lane; tile < size.tiles; tile += THREADS) {
+        own += tile_sums[(tile * SUMS + sum) * CHANNELS + channel];
+    }
+    workgroupBarrier();
+    lanes[lane].x = own;
+    workgroupBarrier();
+    var total = 0.0;
+    for (var i = 0u; i < THREADS; i += 1u) {
+        total += lanes[i].x;
+    }
+    return total;
+}
+
+@compute @workgroup_size(THREADS)
+fn finish_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.x;
+    let n = f32(size.all_rows);
+    let beta = total_of(0u, channel, lane);
+    let gamma = total_of(1u, channel, lane);
+    for (var k = 0u; k < 9u; k += 1u) {
+        let product = total_of(2u + k, channel, lane);
+        let input = total_of(11u + k, channel, lane);
+        let along = total_of(20u + k, channel, lane);
+        if (lane == 0u) {
+            dweight[k * CHANNELS + channel] = scale[channel] * (product - beta / n * input - gamma / n * along);
+        }
+    }
+    if (lane == 0u) {
+        dbeta[channel] = beta;
+        dgamma[channel] = gamma;
+        dbias[channel] = 0.0;
+    }
+}
