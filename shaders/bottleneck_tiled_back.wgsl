@@ -16,6 +16,9 @@ const FIRST: u32 = 32u;
 const OTHER: u32 = 128u;
 // Of a unit.
 const OUTPUTS: u32 = 32u;
+// x is read through the taps of pooled.wgsl, in images of MEL bands.
+const POOLED: bool = false;
+const MEL: u32 = 128u;
 // Operands are rounded to f16.
 const ROUND: bool = false;
 const ROWS: u32 = 128u;
@@ -70,6 +73,10 @@ var<immediate> size: Size;
 @group(0) @binding(13) var<storage, read_write> dx_1: array<vec4<f32>>;
 @group(0) @binding(14) var<storage, read_write> dx_2: array<vec4<f32>>;
 @group(0) @binding(15) var<storage, read_write> dx_3: array<vec4<f32>>;
+@group(0) @binding(16) var<storage, read> taps_0: array<u32>;
+@group(0) @binding(17) var<storage, read> taps_1: array<u32>;
+@group(0) @binding(18) var<storage, read> taps_2: array<u32>;
+@group(0) @binding(19) var<storage, read> taps_3: array<u32>;
 
 // [buffer][step][row] and [buffer][step][column], in vectors of rows and of columns.
 var<workgroup> left: array<vec4<f32>, 2u * LEFT_SIZE>;
@@ -92,8 +99,35 @@ fn channels(tile: u32) -> Channels {
     return Channels(map + 1u, OTHER, (later % OTHER_TILES) * COLUMNS, FIRST + map * OTHER);
 }
 
+// Vectors of channels that stand where the taps of four channels say, around that of `place` in rows of `vectors` each.
+fn winners(taps: u32, place: u32, vectors: u32) -> vec4<u32> {
+    let tap = vec4<u32>(taps) >> vec4<u32>(0u, 8u, 16u, 24u) & vec4<u32>(255u);
+    let rows = (vec4<i32>(tap / 3u) - 1) * i32(MEL) + vec4<i32>(tap % 3u) - 1;
+    return vec4<u32>(i32(place) + rows * i32(vectors));
+}
+
 // A vector of channels of a map.
-fn read_x(map: u32, place: u32) -> vec4<f32> {
+fn read_x(map: u32, place: u32, vectors: u32) -> vec4<f32> {
+    if (POOLED) {
+        switch map {
+            case 0u: {
+                let at = winners(taps_0[place], place, vectors);
+                return vec4<f32>(x_0[at.x].x, x_0[at.y].y, x_0[at.z].z, x_0[at.w].w);
+            }
+            case 1u: {
+                let at = winners(taps_1[place], place, vectors);
+                return vec4<f32>(x_1[at.x].x, x_1[at.y].y, x_1[at.z].z, x_1[at.w].w);
+            }
+            case 2u: {
+                let at = winners(taps_2[place], place, vectors);
+                return vec4<f32>(x_2[at.x].x, x_2[at.y].y, x_2[at.z].z, x_2[at.w].w);
+            }
+            default: {
+                let at = winners(taps_3[place], place, vectors);
+                return vec4<f32>(x_3[at.x].x, x_3[at.y].y, x_3[at.z].z, x_3[at.w].w);
+            }
+        }
+    }
     switch map {
         case 0u: { return x_0[place]; }
         case 1u: { return x_1[place]; }
@@ -231,7 +265,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     for (var i = 0u; i < 8u * WIDE; i += 1u) {
         let row = min(first_row + along * 8u + i % 8u, size.rows - 1u);
         let channel = min(part.first + (i / 8u * ACROSS + lane % ACROSS) * 4u, part.width - 4u);
-        inputs[i] = read_x(part.map, (row * part.width + channel) / 4u);
+        inputs[i] = read_x(part.map, (row * part.width + channel) / 4u, part.width / 4u);
         if (size.add_dx != 0u) {
             total[i] = read_dx(part.map, (row * part.width + channel) / 4u);
         }

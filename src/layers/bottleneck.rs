@@ -4,7 +4,7 @@
 //! once more; or all run together, as kernels that bring each map once.
 
 use super::bottleneck_contest;
-use super::bottleneck_together::{self, BottleneckTiles, Group, Together};
+use super::bottleneck_together::{self, BottleneckTiles, Group, Products, Together};
 use super::{ConvolutionShape, ImageContext, Mode, Parameters, Size, Unit, UnitInput, UnitOutput};
 use crate::gpu::{GpuError, Pass};
 
@@ -61,7 +61,8 @@ impl Bottlenecks {
         input: &UnitInput<'_>,
         outputs: &[UnitOutput<'_>],
     ) -> Result<Self, GpuError> {
-        let together = Together::new(context, parameters, names, tiles, group, mel, input, outputs)?;
+        let products = Products { tiles, group, mel, taps: Vec::new() };
+        let together = Together::new(context, parameters, names, products, input, outputs)?;
         Ok(Self(Kind::Together(Box::new(together))))
     }
 

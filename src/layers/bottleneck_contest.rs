@@ -5,7 +5,7 @@ use super::contest::{close_sums, wave};
 use super::unit::EPSILON;
 use super::{
     Bottlenecks, ChannelStatistics, ConvolutionShape, ConvolutionVariants, Declarations, Gradient, ImageContext, Map,
-    MapStatistics, Mode, Parameters, Size, Slices, Unit, UnitInput, UnitOutput, batch_norm,
+    MapStatistics, Mode, Parameters, PooledBranch, PooledCopy, Size, Slices, Source, Unit, UnitInput, UnitOutput, batch_norm,
 };
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision, Tensor};
 use std::time::{Duration, Instant};
@@ -21,12 +21,26 @@ const APART: &str = "apart";
 
 /// The tiles with which `group` runs together over `rows` rows, or nothing where its units run apart.
 pub(super) fn choose(context: &ImageContext, group: Group, mel: usize, rows: usize) -> Option<BottleneckTiles> {
-    let gpu = &context.gpu;
     let Group { units, maps, first, other, outputs } = group;
+    let what = format!("bottlenecks, {units} of {first} + {} x {other} -> {outputs}", maps - 1);
+    decide(&context.gpu, &what, group, mel, rows, bottlenecks)
+}
+
+/// The tiles with which pooled branches run without stored copies, where those have the channels of `group`'s one map.
+pub(super) fn choose_pooled(context: &ImageContext, group: Group, mel: usize, rows: usize) -> Option<BottleneckTiles> {
+    let what = format!("pooled branch, {} -> {}", group.first, group.outputs);
+    decide(&context.gpu, &what, group, mel, rows, pooled_branches)
+}
+
+/// Candidates over the tensors of a bench: apart, then with each of the tiles.
+type Prepare = fn(&Bench<'_>, &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError>;
+
+fn decide(gpu: &Gpu, what: &str, group: Group, mel: usize, rows: usize, prepare: Prepare) -> Option<BottleneckTiles> {
     if let Some(prefers) = gpu.prefers("together") {
         return prefers.then_some(BottleneckTiles::ALL[0]);
     }
-    let few = 2 * rows * group.inputs() * outputs * units < FEWEST_OPERATIONS;
+    let Group { first, other, outputs, .. } = group;
+    let few = group.work(rows) < FEWEST_OPERATIONS;
     if gpu.runtime_checks() || gpu.summary().is_software() || few {
         return None;
     }
@@ -38,29 +52,34 @@ pub(super) fn choose(context: &ImageContext, group: Group, mel: usize, rows: usi
     };
     let apart: Vec<_> = [first, other].into_iter().map(part).collect();
     let mixed = if gpu.precision() == Precision::Mixed { ", mixed" } else { "" };
-    let key = format!("bottlenecks, {units} of {first} + {} x {other} -> {outputs}{mixed}, {rows} rows of {mel}", maps - 1);
+    let key = format!("{what}{mixed}, {rows} rows of {mel}");
     let words = BottleneckTiles::ALL.map(|tiles| tiles.words());
     let names: Vec<&str> = [APART].into_iter().chain(words.iter().map(String::as_str)).collect();
-    let chosen = gpu.choose(&key, &names, || Trial::new(gpu, &BottleneckTiles::ALL, apart, group, mel, rows));
+    let chosen = gpu.choose(&key, &names, || Trial::new(gpu, &BottleneckTiles::ALL, apart, group, mel, rows, prepare));
     chosen.checked_sub(1).map(|tiles| BottleneckTiles::ALL[tiles])
 }
 
-/// All candidates over one set of tensors.
-struct Trial<'g> {
+/// What every candidate reads and writes.
+struct Bench<'g> {
     gpu: &'g Gpu,
+    context: ImageContext,
+    group: Group,
     size: Size,
     mel: usize,
-    candidates: Vec<Bottlenecks>,
-    /// Of every y, for candidates that bring none.
-    statistics: Vec<ChannelStatistics>,
-    /// What is written, each with how large a sum of as many terms as it adds up is when they are of either sign.
-    written: Vec<(Tensor, f32)>,
+    sources: Vec<Map>,
+    of_x: MapStatistics,
+    ys: Vec<Map>,
+    of_y: Vec<MapStatistics>,
+    names: Vec<String>,
+    parameters: Parameters,
 }
 
-impl<'g> Trial<'g> {
+/// Records one training step of a candidate.
+type Repetition = Box<dyn Fn(&mut Pass<'_>)>;
+
+impl<'g> Bench<'g> {
     fn new(
         gpu: &'g Gpu,
-        tiles: &[BottleneckTiles],
         apart: Vec<(usize, ConvolutionVariants)>,
         group: Group,
         mel: usize,
@@ -84,6 +103,7 @@ impl<'g> Trial<'g> {
         let parts = ConvolutionShape { inputs: widest, ..shape };
         let sums = [
             group.scratch(rows, slices),
+            PooledBranch::scratch(rows, widest, slices),
             parts.scratch(slices),
             parts.tile_scratch(rows, slices),
             batch_norm::scratch(rows, widest.max(outputs), slices),
@@ -97,50 +117,113 @@ impl<'g> Trial<'g> {
         }
         wave(gpu, parameters.values().whole(), 1.9, 1.0);
         wave(gpu, &of_x.moments, 1.3, 1.0);
-        let context = ImageContext::new(gpu, slices, scratch.clone(), rows * widest).with_variants_of(apart);
-        let input = UnitInput { sources: sources.iter().map(|map| (map, Gradient::Add)).collect(), statistics: &of_x };
-        let outputs_of: Vec<_> = ys.iter().zip(&of_y).map(|(map, of)| UnitOutput { map, statistics: (of, 0) }).collect();
-        let mut candidates = vec![Bottlenecks::apart(&context, &parameters, &names, shape, &input, &outputs_of)?];
-        for &tiles in tiles {
-            let together = Bottlenecks::together(&context, &parameters, &names, tiles, group, mel, &input, &outputs_of)?;
-            candidates.push(together);
-        }
+        let context = ImageContext::new(gpu, slices, scratch, rows * widest).with_variants_of(apart);
+        let size = Size { batch: 1, frames };
+        Ok(Self { gpu, context, group, size, mel, sources, of_x, ys, of_y, names, parameters })
+    }
+
+    fn outputs(&self) -> Vec<UnitOutput<'_>> {
+        self.ys.iter().zip(&self.of_y).map(|(map, of)| UnitOutput { map, statistics: (of, 0) }).collect()
+    }
+
+    /// The statistics of every y, for candidates that bring none.
+    fn statistics(&self) -> Result<Vec<ChannelStatistics>, GpuError> {
+        let ImageContext { slices, scratch, .. } = &self.context;
+        let of = |(map, of): (&Map, &MapStatistics)| {
+            ChannelStatistics::new(self.gpu, &map.value, *slices, &of.moments, 0, EPSILON, scratch)
+        };
+        self.ys.iter().zip(&self.of_y).map(of).collect()
+    }
+
+    /// What is written, each with how large a sum of as many terms as it adds up is when they are of either sign.
+    fn written(&self) -> Vec<(Tensor, f32)> {
         let root = |terms: usize| (terms as f32).sqrt();
-        let (of_output, of_input, of_rows) = (root(inputs), root(outputs), root(rows));
-        let mut written: Vec<(Tensor, f32)> = ys.iter().map(|map| (map.value.tensor.clone(), of_output)).collect();
-        written.extend(of_y.iter().map(|of| (of.moments.clone(), 0.0)));
-        written.extend(sources.iter().map(|map| (map.grad.tensor.clone(), of_input)));
-        written.push((of_x.corrections.clone(), of_input / of_rows));
-        for name in &names {
-            for (part, terms) in [
-                ("bn.weight", of_input * of_rows),
-                ("bn.bias", of_input * of_rows),
-                ("conv.weight", of_rows),
-                ("conv.bias", of_rows),
-            ] {
-                written.push((parameters.parameter(&format!("{name}.{part}")).grad, terms));
+        let rows = self.size.frames * self.mel;
+        let (of_output, of_input, of_rows) = (root(self.group.inputs()), root(self.group.outputs), root(rows));
+        let mut written: Vec<(Tensor, f32)> = self.ys.iter().map(|map| (map.value.tensor.clone(), of_output)).collect();
+        written.extend(self.of_y.iter().map(|of| (of.moments.clone(), 0.0)));
+        written.extend(self.sources.iter().map(|map| (map.grad.tensor.clone(), of_input)));
+        written.push((self.of_x.corrections.clone(), of_input / of_rows));
+        for name in &self.names {
+            let terms = [of_input * of_rows, of_input * of_rows, of_rows, of_rows];
+            for (part, terms) in ["bn.weight", "bn.bias", "conv.weight", "conv.bias"].into_iter().zip(terms) {
+                written.push((self.parameters.parameter(&format!("{name}.{part}")).grad, terms));
             }
         }
-        let statistics = ys
-            .iter()
-            .zip(&of_y)
-            .map(|(map, of)| ChannelStatistics::new(gpu, &map.value, slices, &of.moments, 0, EPSILON, &scratch));
-        let statistics = statistics.collect::<Result<_, _>>()?;
-        Ok(Self { gpu, size: Size { batch: 1, frames }, mel, candidates, statistics, written })
+        written
+    }
+}
+
+fn bottlenecks(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError> {
+    let Bench { context, parameters, names, group, mel, .. } = bench;
+    let shape = bottleneck_together::shape(*group, *mel);
+    let (outputs, size, rows) = (bench.outputs(), bench.size, bench.size.frames * mel);
+    let input = UnitInput { sources: bench.sources.iter().map(|map| (map, Gradient::Add)).collect(), statistics: &bench.of_x };
+    let apart = Bottlenecks::apart(context, parameters, names, shape, &input, &outputs)?;
+    let mut candidates = vec![apart];
+    for &tiles in tiles {
+        candidates.push(Bottlenecks::together(context, parameters, names, tiles, *group, *mel, &input, &outputs)?);
+    }
+    let repetition = |bottlenecks: Bottlenecks| {
+        let statistics = bench.statistics()?;
+        Ok(Box::new(move |pass: &mut Pass<'_>| {
+            bottlenecks.forward(pass, size, Mode::Train);
+            if !bottlenecks.brings_statistics() {
+                statistics.iter().for_each(|statistics| statistics.compute(pass, 1, rows));
+            }
+            bottlenecks.backward(pass, size);
+        }) as Repetition)
+    };
+    candidates.into_iter().map(repetition).collect()
+}
+
+fn pooled_branches(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError> {
+    let Bench { gpu, context, parameters, names, mel, .. } = bench;
+    let (size, rows) = (bench.size, bench.size.frames * mel);
+    let repetition = |tiles: Option<BottleneckTiles>| {
+        let map = &bench.sources[0];
+        let source = Source { map: map.clone(), pooled: Some(PooledCopy::new(gpu, map, tiles)?) };
+        let output = UnitOutput { map: &bench.ys[0], statistics: (&bench.of_y[0], 0) };
+        let sources = [source];
+        let gradient = Gradient::Write;
+        let branch = PooledBranch::new(context, parameters, &names[0], tiles, &sources, &bench.of_x, gradient, output)?;
+        let statistics = bench.statistics()?;
+        Ok(Box::new(move |pass: &mut Pass<'_>| {
+            branch.forward(pass, size, Mode::Train);
+            if !branch.brings_statistics() {
+                statistics.iter().for_each(|statistics| statistics.compute(pass, 1, rows));
+            }
+            branch.backward(pass, size);
+        }) as Repetition)
+    };
+    [None].into_iter().chain(tiles.iter().copied().map(Some)).map(repetition).collect()
+}
+
+/// All candidates over one set of tensors.
+struct Trial<'g> {
+    gpu: &'g Gpu,
+    candidates: Vec<Repetition>,
+    written: Vec<(Tensor, f32)>,
+}
+
+impl<'g> Trial<'g> {
+    fn new(
+        gpu: &'g Gpu,
+        tiles: &[BottleneckTiles],
+        apart: Vec<(usize, ConvolutionVariants)>,
+        group: Group,
+        mel: usize,
+        rows: usize,
+        prepare: Prepare,
+    ) -> Result<Self, GpuError> {
+        let bench = Bench::new(gpu, apart, group, mel, rows)?;
+        Ok(Self { gpu, candidates: prepare(&bench, tiles)?, written: bench.written() })
     }
 
     fn run(&self, repeats: u32, candidate: usize) -> Result<Duration, GpuError> {
-        let bottlenecks = &self.candidates[candidate];
         let began = Instant::now();
         let mut pass = Pass::new(self.gpu);
-        for _ in 0..repeats {
-            bottlenecks.forward(&mut pass, self.size, Mode::Train);
-            if !bottlenecks.brings_statistics() {
-                let rows = self.size.frames * self.mel;
-                self.statistics.iter().for_each(|statistics| statistics.compute(&mut pass, 1, rows));
-            }
-            bottlenecks.backward(&mut pass, self.size);
-        }
+        (0..repeats).for_each(|_| self.candidates[candidate](&mut pass));
         pass.submit()?;
         self.gpu.wait()?;
         Ok(began.elapsed() / repeats)
@@ -175,13 +258,12 @@ mod tests {
 
     #[test]
     #[allow(clippy::unwrap_used)]
-    fn all_tiles_agree_with_units_that_run_apart() {
+    fn all_tiles_agree_with_what_runs_apart() {
         let gpu = Gpu::open(&GpuOptions::default()).unwrap();
-        for group in [
-            Group { units: 3, maps: 2, first: 8, other: 20, outputs: 12 },
-            Group { units: 1, maps: 1, first: 8, other: 4, outputs: 8 },
-        ] {
-            let mut trial = Trial::new(&gpu, &BottleneckTiles::ALL, Vec::new(), group, 16, 400).unwrap();
+        let three = Group { units: 3, maps: 2, first: 8, other: 20, outputs: 12 };
+        let one = Group { units: 1, maps: 1, first: 12, other: 4, outputs: 8 };
+        for (group, prepare) in [(three, bottlenecks as Prepare), (one, bottlenecks), (one, pooled_branches)] {
+            let mut trial = Trial::new(&gpu, &BottleneckTiles::ALL, Vec::new(), group, 16, 400, prepare).unwrap();
             for candidate in 1..trial.candidates.len() {
                 assert!(trial.agrees(candidate).unwrap(), "{group:?}: candidate {candidate}");
             }

@@ -14,7 +14,7 @@ const WEIGHT: Shader = Shader("bottleneck_tiled_weight");
 pub(super) const MOST_UNITS: usize = 3;
 pub(super) const MOST_MAPS: usize = 4;
 /// Storage buffers that a kernel binds, at most.
-pub(super) const BINDINGS: usize = 16;
+pub(super) const BINDINGS: usize = 20;
 /// For the weights' gradients rows are parted so that there are about this many workgroups.
 const SPLIT_GROUPS: usize = 1024;
 /// Rows of a part are a multiple of this.
@@ -132,7 +132,7 @@ impl Group {
         (tiles * of_tile).max(slices.count() * self.splits() * self.split_floats())
     }
 
-    fn work(&self, rows: usize) -> usize {
+    pub(super) fn work(&self, rows: usize) -> usize {
         2 * rows * self.inputs() * self.outputs * self.units
     }
 }
@@ -147,6 +147,16 @@ fn starts<T>(units: &[T], of: impl Fn(&T) -> usize) -> Starts {
 /// Elements of an arena before a tensor of it.
 fn start(tensor: &Tensor) -> usize {
     tensor.offset() as usize / Element::F32.bytes()
+}
+
+/// How the products of a group run.
+pub(super) struct Products {
+    pub(super) tiles: BottleneckTiles,
+    pub(super) group: Group,
+    /// Bands of the maps.
+    pub(super) mel: usize,
+    /// Through which each map is read, as `pooled.wgsl` left them; none where it is read itself.
+    pub(super) taps: Vec<Tensor>,
 }
 
 /// The group prepared over its tensors.
@@ -181,12 +191,11 @@ impl Together {
         context: &ImageContext,
         parameters: &Parameters,
         names: &[String],
-        tiles: BottleneckTiles,
-        group: Group,
-        mel: usize,
+        products: Products,
         input: &UnitInput<'_>,
         outputs: &[UnitOutput<'_>],
     ) -> Result<Self, GpuError> {
+        let Products { tiles, group, mel, taps } = products;
         let ImageContext { gpu, slices, scratch, .. } = context;
         let Group { units, maps, first, other, outputs: width } = group;
         let inputs = group.inputs();
@@ -208,7 +217,9 @@ impl Together {
         };
         let product = |shader: Shader, entry: &str, tile: BottleneckTile, tensors: &[(&str, &Tensor)]| {
             let round = (gpu.precision() == Precision::Mixed).into();
-            let sizes = [("FIRST", first.into()), ("OTHER", other.into()), ("ROUND", round)];
+            let pooled = (!taps.is_empty()).into();
+            let sizes =
+                [("FIRST", first.into()), ("OTHER", other.into()), ("POOLED", pooled), ("MEL", mel.into()), ("ROUND", round)];
             shader.dispatch(gpu, entry, &[&constants[..2], &sizes, &tile.constants()].concat(), tensors)
         };
         let (mut forward, mut forward_with_moments, mut backward, mut backward_weight) =
@@ -220,6 +231,11 @@ impl Together {
             let dy = [0, 1, 2].map(|i| unit(i).map.grad.slice(&samples));
             let mut read = vec![("x_0", &x[0]), ("x_1", &x[1]), ("x_2", &x[2]), ("x_3", &x[3])];
             read.extend([("scale", &scale), ("shift", &shift)]);
+            let taps = [0, 1, 2, 3].map(|i| match taps.get(i.min(taps.len().max(1) - 1)) {
+                Some(taps) => taps.rows(samples.start, samples.len()),
+                None => scale.clone(),
+            });
+            read.extend(["taps_0", "taps_1", "taps_2", "taps_3"].into_iter().zip(&taps));
             let results = [("parameters", values), ("y_0", &y[0]), ("y_1", &y[1]), ("y_2", &y[2])];
             let given = [("dy_0", &dy[0]), ("dy_1", &dy[1]), ("dy_2", &dy[2])];
             let taken = [("dx_0", &dx[0]), ("dx_1", &dx[1]), ("dx_2", &dx[2]), ("dx_3", &dx[3])];

@@ -40,8 +40,6 @@ enum Family {
     Plain,
     /// `convolution_tiled.wgsl`, `convolution_tiled_back.wgsl` and `convolution_tiled_weight.wgsl`
     Tiled { product: Tile, weight: Tile },
-    /// `convolution_single.wgsl`, and the plain one for everything but forward.
-    Single,
     /// `convolution_matrix.wgsl`, `convolution_matrix_back.wgsl` and `convolution_matrix_weight.wgsl`
     Matrix { product: MatrixTile, weight: MatrixTile },
     /// `convolution_subgroup.wgsl`
@@ -60,9 +58,6 @@ const fn tiled(product: [usize; 3], weight: [usize; 3]) -> ConvolutionVariant {
     let [rows, columns, wide] = weight;
     ConvolutionVariant(Family::Tiled { product, weight: Tile { rows, columns, wide } })
 }
-
-/// Pixels of an invocation of `convolution_single.wgsl`.
-const SINGLE_PIXELS: usize = 8;
 
 /// Tiles of products and of weight gradients, in pairs that have nothing to do with each other.
 const TILED: [ConvolutionVariant; 5] = [
@@ -103,18 +98,17 @@ impl ConvolutionVariant {
         let rounds = gpu.precision() == Precision::Mixed;
         let matrix = if rounds && convolution_matrix::runs_on(summary) { &MATRIX[..] } else { &[] };
         let parts = if summary.is_software() {
-            [&subgroups[..], &[Self::PLAIN, Self(Family::Single)], &TILED, matrix]
+            [&subgroups[..], &[Self::PLAIN], &TILED, matrix]
         } else {
-            [&[Self::PLAIN, Self(Family::Single)], &TILED[..], matrix, &subgroups]
+            [&[Self::PLAIN], &TILED[..], matrix, &subgroups]
         };
         parts.concat()
     }
 
     /// Whether it runs over tensors whose channels come in fours, or do not.
-    pub fn takes(&self, shape: ConvolutionShape, in_fours: bool) -> bool {
+    pub fn takes(&self, in_fours: bool) -> bool {
         match self.0 {
             Family::Plain | Family::Subgroup { .. } => true,
-            Family::Single => shape.inputs == 1,
             Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => in_fours,
         }
     }
@@ -149,8 +143,7 @@ impl ConvolutionVariant {
 
     pub(super) fn shader(&self, operation: Operation) -> Shader {
         Shader(match (self.0, operation) {
-            (Family::Single, Operation::Forward) => "convolution_single",
-            (Family::Plain | Family::Single, _) => "convolution",
+            (Family::Plain, _) => "convolution",
             (Family::Tiled { .. }, Operation::BackwardWeight) => "convolution_tiled_weight",
             (Family::Tiled { .. }, Operation::BackwardInput) => "convolution_tiled_back",
             (Family::Tiled { .. }, Operation::Forward) => "convolution_tiled",
@@ -166,7 +159,7 @@ impl ConvolutionVariant {
     pub(super) fn constants(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         let round = ("ROUND", (gpu.precision() == Precision::Mixed).into());
         match self.0 {
-            Family::Plain | Family::Single => vec![round],
+            Family::Plain => vec![round],
             Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![round, ("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation);
@@ -181,8 +174,8 @@ impl ConvolutionVariant {
     fn tile(&self, operation: Operation) -> Tile {
         let narrow = |rows, columns| Tile { rows, columns, wide: 1 };
         match (self.0, operation) {
-            (Family::Plain | Family::Single, Operation::BackwardWeight) => narrow(64, 32),
-            (Family::Plain | Family::Single, _) => narrow(128, 32),
+            (Family::Plain, Operation::BackwardWeight) => narrow(64, 32),
+            (Family::Plain, _) => narrow(128, 32),
             (Family::Tiled { weight, .. }, Operation::BackwardWeight) => weight,
             (Family::Tiled { product, .. }, _) => product,
             (Family::Matrix { weight, .. }, Operation::BackwardWeight) => narrow(weight.rows, weight.columns),
@@ -224,15 +217,12 @@ impl ConvolutionVariant {
         }
     }
 
-    /// Workgroups that fill `columns` channels of `rows` pixels, `mel` to a frame.
-    pub(super) fn grid(&self, operation: Operation, rows: usize, columns: usize, mel: usize) -> Grid {
-        if (self.0, operation) == (Family::Single, Operation::Forward) {
-            return Grid::threads(rows / mel * mel.div_ceil(SINGLE_PIXELS) * columns, 64);
-        }
+    /// Workgroups that fill `columns` channels of `rows` pixels.
+    pub(super) fn grid(&self, operation: Operation, rows: usize, columns: usize) -> Grid {
         let tile = self.tile(operation);
         let Grid([x, y, _]) = Grid::linear(rows.div_ceil(tile.rows));
         let columns = columns.div_ceil(tile.columns) as u32;
-        Grid(if matches!(self.0, Family::Plain | Family::Single) { [x, y, columns] } else { [columns, x, y] })
+        Grid(if matches!(self.0, Family::Plain) { [x, y, columns] } else { [columns, x, y] })
     }
 
     /// Tiles of a product over `rows` rows.
@@ -254,9 +244,7 @@ impl ConvolutionVariant {
                 let groups = weight.groups(Operation::BackwardWeight, shape);
                 Grid([(groups * shape.inputs.div_ceil(weight.rows)) as u32, splits, columns])
             }
-            Family::Plain | Family::Single | Family::Tiled { .. } => {
-                Grid([(taps * shape.inputs).div_ceil(tile.rows) as u32, splits, columns])
-            }
+            Family::Plain | Family::Tiled { .. } => Grid([(taps * shape.inputs).div_ceil(tile.rows) as u32, splits, columns]),
         }
     }
 }
@@ -302,8 +290,7 @@ impl ConvolutionVariants {
         if gpu.runtime_checks() {
             return ConvolutionVariant::PLAIN.into();
         }
-        let takes: Vec<_> =
-            ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(shape, in_fours)).collect();
+        let takes: Vec<_> = ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(in_fours)).collect();
         if gpu.summary().is_software() && gpu.prefers("").is_none() {
             return takes[0].into();
         }

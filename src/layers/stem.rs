@@ -1,10 +1,10 @@
 //! BBNN's first layer, launcher of `stem.wgsl`: convolution, batch norm, ReLU, max pooling (published: along time).
 
 use super::batch_norm::{TileStatistics, lanes};
-use super::inception::{Source, SourceStatistics};
 use super::unit::{EPSILON, MOMENTUM};
 use super::{
-    BatchNorm, Channels, ConvolutionShape, Declarations, ImageContext, Layer, Mode, Parameters, PoolShape, Size, Slices,
+    BatchNorm, BroadcastMap, Channels, ConvolutionShape, Declarations, ImageContext, Layer, Mode, Parameters, PoolShape, Size,
+    Slices,
 };
 use crate::gpu::{Dispatch, Element, GpuError, Grid, Pass, Shader};
 
@@ -54,12 +54,11 @@ impl Stem {
         parameters: &Parameters,
         pool: PoolShape,
         x: &Channels,
-        output: &Source,
-        source_statistics: &SourceStatistics,
+        map: &BroadcastMap,
     ) -> Result<Self, GpuError> {
         let ImageContext { gpu, slices, scratch, .. } = context;
         let mel = x.tensor.shape()[2];
-        let (y, of_y) = (&output.map, &source_statistics.values);
+        let (y, of_y) = (&map.sources[0].map, &map.statistics.values);
         let width = y.value.count;
         let moments = gpu.tensor("stem statistics", Element::F32, &[width, 2])?;
         let norm = BatchNorm::new(gpu, parameters, "stem.bn", &moments, EPSILON, MOMENTUM)?;

@@ -1,9 +1,8 @@
 //! BBNN's transition: batch norm, ReLU, 1x1 convolution over all channels, average pooling.
 
-use super::inception::Source;
 use super::{
-    AveragePool, Bottlenecks, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map, MapStatistics, Mode,
-    Parameters, PoolShape, Size, Unit, UnitInput, UnitOutput,
+    AveragePool, Bottlenecks, BroadcastMap, Channels, ConvolutionShape, Declarations, Gradient, ImageContext, Layer, Map,
+    MapStatistics, Mode, Parameters, PoolShape, Size, Unit, UnitInput, UnitOutput,
 };
 use crate::gpu::{GpuError, Pass};
 
@@ -27,16 +26,18 @@ impl Transition {
     pub fn new(
         context: &ImageContext,
         parameters: &Parameters,
-        sources: &[Source],
-        statistics: &MapStatistics,
+        map: &BroadcastMap,
         pool: PoolShape,
         y: &Map,
     ) -> Result<Self, GpuError> {
+        let BroadcastMap { sources, statistics, rooms: [value, grad], .. } = map;
         let inputs: usize = sources.iter().map(|s| s.map.value.count).sum();
-        let [batch, frames, mel, _] = *sources[0].map.value.tensor.shape() else { panic!("images have four axes") };
+        let mel = value.shape()[2];
         let width = y.value.count;
-        let convolved = Map::image(&context.gpu, "transition convolution", [batch, frames, mel, width])?;
-        let input = UnitInput { sources: sources.iter().map(|s| (&s.map, Gradient::Write)).collect(), statistics };
+        // Nobody needs the values once they are averaged, nor the gradients once those of the sources are made.
+        let convolved = Map { value: Channels::whole(value), grad: Channels::whole(grad) };
+        let input =
+            UnitInput { sources: sources.iter().map(|s| (&s.map, Gradient::Write)).collect(), statistics: &statistics.values };
         // Nobody asks for them: averages are normalised, not these.
         let unused = MapStatistics::new(&context.gpu, "transition statistics", width)?;
         let output = UnitOutput { map: &convolved, statistics: (&unused, 0) };

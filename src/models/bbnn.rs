@@ -11,8 +11,8 @@ use super::{Dimensions, ModelError};
 use crate::config::{ModelConfig, ModelName};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Bottlenecks, Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, LEAST_CHUNK, Layer, LinearShape,
-    Map, MapStatistics, Mode, Parameters, PoolShape, Size, Slices, Source, SourceStatistics, Stem, Transition,
+    Bottlenecks, BroadcastMap, Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, LEAST_CHUNK, Layer,
+    LinearShape, Map, Mode, Parameters, PoolShape, PooledBranch, Size, Slices, Stem, Transition,
 };
 
 /// What the sizes of a network follow from.
@@ -70,6 +70,7 @@ impl Plan {
             kernel(1, 4 * width),
             shape(1, 4 * width).tile_scratch(batch * map_frames * map_mel, slices),
             statistics(map_frames * map_mel, 4 * width),
+            PooledBranch::scratch(batch * map_frames * map_mel, 4 * width, slices),
             together(3, self.blocks.max(1)),
             together(1, self.blocks + 1),
             LinearShape { inputs: width, outputs: classes }.scratch(),
@@ -137,27 +138,15 @@ impl Bbnn {
         let [map_frames, map_mel] = plan.map(frames);
         let scratch = gpu.tensor("partial sums", Element::F32, &[plan.scratch(batch, frames, classes, slices)])?;
         let context = ImageContext::new(gpu, slices, scratch, batch * map_frames * map_mel * 4 * width);
-        let sources = (0..=count)
-            .map(|i| {
-                let shape = [batch, map_frames, map_mel, if i == 0 { width } else { 4 * width }];
-                let pooled = if i < count { Some(Map::image(gpu, "pooled map", shape)?) } else { None };
-                Ok(Source { map: Map::image(gpu, "map", shape)?, pooled })
-            })
-            .collect::<Result<Vec<_>, GpuError>>()?;
-        let statistics = SourceStatistics {
-            values: MapStatistics::new(gpu, "map statistics", plan.inputs(count))?,
-            pooled: MapStatistics::new(gpu, "pooled statistics", plan.inputs(count - 1))?,
-        };
+        let map = BroadcastMap::new(&context, [batch, map_frames, map_mel], width, count)?;
         let x = Channels::whole(&x.view(0, &[batch, frames, mels, 1]));
         let [head_frames, head_mel] = plan.head(frames);
         let head = Map::image(gpu, "transition", [batch, head_frames, head_mel, width])?;
-        let block = |i: usize| {
-            Inception::new(&context, parameters, &format!("blocks.{i}"), i, count, plan.kernels, &sources, &statistics)
-        };
+        let block = |i: usize| Inception::new(&context, parameters, &format!("blocks.{i}"), i, plan.kernels, &map);
         Ok(Self {
-            stem: Stem::new(&context, parameters, plan.pool, &x, &sources[0], &statistics)?,
+            stem: Stem::new(&context, parameters, plan.pool, &x, &map)?,
             blocks: (0..count).map(block).collect::<Result<_, _>>()?,
-            transition: Transition::new(&context, parameters, &sources, &statistics.values, plan.transition, &head)?,
+            transition: Transition::new(&context, parameters, &map, plan.transition, &head)?,
             decision: Decision::new(&context, parameters, &head, logits)?,
             plan,
         })

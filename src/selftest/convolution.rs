@@ -54,7 +54,7 @@ impl Case {
 
     /// Whether the kernels of `variant` run it.
     pub fn fits(self, variant: ConvolutionVariant) -> bool {
-        variant.takes(self.shape(), self.in_fours())
+        variant.takes(self.in_fours())
     }
 
     /// What the adapter gets for it in the handle's precision.

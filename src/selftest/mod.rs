@@ -22,6 +22,7 @@ pub mod pool;
 mod quick;
 pub mod recurrent;
 pub mod softmax_cross_entropy;
+pub mod stem;
 pub mod unit;
 
 pub use comparison::Comparison;

@@ -4,7 +4,7 @@
 use crate::kernels::{devices, size, try_each};
 use melgrad::gpu::Precision;
 use melgrad::layers::{BottleneckTiles, ConvolutionVariant, ConvolutionVariants, Gradient};
-use melgrad::selftest::{bottleneck, convolution, unit};
+use melgrad::selftest::{bottleneck, convolution, stem, unit};
 
 /// Every kernel size, with sizes of channels, images and batches that tiles do not divide.
 fn convolutions() -> Vec<convolution::Case> {
@@ -93,13 +93,6 @@ fn convolution_aligned_subgroup_agrees_with_its_reference() {
 }
 
 #[test]
-fn convolution_single_agrees_with_its_reference() {
-    let cases = convolutions();
-    try_variant("convolution_single", Precision::F32, [&cases, &cases]);
-    try_variant("convolution_single", Precision::Mixed, [&cases, &[]]);
-}
-
-#[test]
 fn convolution_tiled_agrees_with_its_reference() {
     let cases = convolutions_in_fours();
     try_variant("convolution_tiled", Precision::F32, [&cases, &cases]);
@@ -174,7 +167,7 @@ fn units_agree_with_their_references() {
         for variant in ConvolutionVariant::available(&devices()[0].with_precision(precision)) {
             let name = variant.name();
             // One of each shader; in mixed precision those that have no other.
-            if ["convolution_single", "convolution_subgroup"].contains(&name) || tried.contains(&name) {
+            if name == "convolution_subgroup" || tried.contains(&name) {
                 continue;
             }
             tried.push(name);
@@ -227,4 +220,20 @@ fn bottlenecks_agree_with_their_references() {
             try_each([&cases[..1], &[]], |gpu, case| bottleneck::check(&gpu.with_precision(Precision::Mixed), tiles, case));
         }
     }
+}
+
+/// Windows that do not fill the image, of one band and of several.
+#[test]
+fn stem_agrees_with_its_references() {
+    let plain = stem::Case { size: size(2, 27), capacity: size(2, 27), mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX };
+    let cases = [
+        plain,
+        stem::Case { size: size(2, 9), capacity: size(3, 27), ..plain },
+        stem::Case { size: size(3, 24), capacity: size(3, 24), mel: 32, width: 32, per_slice: 2, ..plain },
+        stem::Case { size: size(3, 7), capacity: size(3, 7), pool: [2, 3], width: 3, ..plain },
+        stem::Case { size: size(1, 2), capacity: size(1, 2), pool: [1, 1], width: 70, mel: 2, ..plain },
+        // Several tiles.
+        stem::Case { size: size(2, 130), capacity: size(2, 130), mel: 64, width: 32, ..plain },
+    ];
+    try_each([&cases, &cases[..2]], stem::check);
 }

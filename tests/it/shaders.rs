@@ -175,10 +175,14 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 5] = [
+const SHARED: [(&[&str], &[&str]); 9] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows", "operand"]),
     (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup"], &["operand"]),
-    (&["convolution", "convolution_single", "convolution_subgroup"], &["operand"]),
+    (&["convolution", "convolution_subgroup"], &["operand"]),
+    (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["operand", "multiply", "add_rows"]),
+    (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["operand", "multiply"]),
+    (&["bottleneck_tiled", "bottleneck_tiled_back", "bottleneck_tiled_weight"], &["winners", "read_x"]),
+    (&["batch_norm", "bottleneck"], &["add_parts"]),
     (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "keep_left", "lay_out", "add_rows"]),
     (
         &["rnn_register", "lstm_register", "gru_register"],
