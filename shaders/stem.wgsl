@@ -37,6 +37,7 @@ const NEAR_MEL: u32 = POOL_MEL + 2u;
 const NEAR: u32 = (POOL_TIME + 2u) * NEAR_MEL;
 // Sums of backward: dz, dz * xhat, x * dz, x, x * xhat.
 const SUMS: u32 = 29u;
+const PARTS: u32 = THREADS / SUMS;
 const NONE: u32 = 0xffffffffu;
 
 struct Size {
@@ -291,35 +292,32 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
 }
 
-// A workgroup per channel: invocations add every THREADS-th tile, and one of them what those come to, in order.
-fn total_of(sum: u32, channel: u32, lane: u32) -> f32 {
-    var own = 0.0;
-    for (var tile = lane; tile < size.tiles; tile += THREADS) {
-        own += tile_sums[(tile * SUMS + sum) * CHANNELS + channel];
-    }
-    workgroupBarrier();
-    lanes[lane].x = own;
-    workgroupBarrier();
-    var total = 0.0;
-    for (var i = 0u; i < THREADS; i += 1u) {
-        total += lanes[i].x;
-    }
-    return total;
-}
-
+// A workgroup per channel: PARTS invocations of each of its sums add every PARTS-th tile, one adds the parts in order.
 @compute @workgroup_size(THREADS)
 fn finish_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let channel = group.x;
-    let n = f32(size.all_rows);
-    let beta = total_of(0u, channel, lane);
-    let gamma = total_of(1u, channel, lane);
-    for (var k = 0u; k < 9u; k += 1u) {
-        let product = total_of(2u + k, channel, lane);
-        let input = total_of(11u + k, channel, lane);
-        let along = total_of(20u + k, channel, lane);
-        if (lane == 0u) {
-            dweight[k * CHANNELS + channel] = scale[channel] * (product - beta / n * input - gamma / n * along);
+    let sum = lane % SUMS;
+    var own = 0.0;
+    if (lane < PARTS * SUMS) {
+        for (var tile = lane / SUMS; tile < size.tiles; tile += PARTS) {
+            own += tile_sums[(tile * SUMS + sum) * CHANNELS + channel];
         }
+    }
+    lanes[lane].x = own;
+    workgroupBarrier();
+    if (lane < SUMS) {
+        for (var part = 1u; part < PARTS; part += 1u) {
+            own += lanes[part * SUMS + lane].x;
+        }
+        lanes[lane].y = own;
+    }
+    workgroupBarrier();
+    let beta = lanes[0].y;
+    let gamma = lanes[1].y;
+    let n = f32(size.all_rows);
+    if (lane < 9u) {
+        let less = beta / n * lanes[11u + lane].y + gamma / n * lanes[20u + lane].y;
+        dweight[lane * CHANNELS + channel] = scale[channel] * (lanes[2u + lane].y - less);
     }
     if (lane == 0u) {
         dbeta[channel] = beta;
