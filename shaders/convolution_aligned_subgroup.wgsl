@@ -16,6 +16,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Where the channels of x begin in `moments`.
+const STATISTICS_FIRST: u32 = 0u;
 // Operands are rounded to f16, and what the gradient of the bias sums up.
 const ROUND: bool = false;
 
@@ -50,6 +52,7 @@ var<immediate> size: Size;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 
 const ROWS: u32 = 32u;
 // Of the bias gradient: columns of vectors.
@@ -134,13 +137,8 @@ fn multiply_steps(results: ptr<function, array<vec4<f32>, 32>>, first: u32, left
     add(results, first + 7u, high[3], right);
 }
 
-@compute @workgroup_size(LANES)
-fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let rows = size.batch * size.frames * MEL;
-    let first_row = (group.z * groups.y + group.y) * ROWS;
-    let column = (group.x * LANES + lane) * 4u;
-    let known = min(column, OUTPUTS - 4u);
-    var results: array<vec4<f32>, 32>;
+// The sums of a tile of y.
+fn multiply_forward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, rows: u32, known: u32, lane: u32) {
     var right: array<vec4<f32>, 4>;
     for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
         let time = i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u);
@@ -153,32 +151,74 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             for (var s = 0u; s < 4u; s += 1u) {
                 right[s] = operand(weight[((tap * size.weight_inputs + size.weight_first + i + s) * OUTPUTS + known) / 4u]);
             }
-            multiply_rows(&results, 0u, activation(row0, i), &right);
-            multiply_rows(&results, 8u, activation(row1, i), &right);
-            multiply_rows(&results, 16u, activation(row2, i), &right);
-            multiply_rows(&results, 24u, activation(row3, i), &right);
+            multiply_rows(results, 0u, activation(row0, i), &right);
+            multiply_rows(results, 8u, activation(row1, i), &right);
+            multiply_rows(results, 16u, activation(row2, i), &right);
+            multiply_rows(results, 24u, activation(row3, i), &right);
         }
     }
+}
+
+// Stores the tile, and leaves what y has there in `results`; where there is no y, 0.
+fn store_forward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, rows: u32, column: u32, known: u32) {
     let start = bias[known / 4u];
     for (var r = 0u; r < ROWS; r += 1u) {
         if (first_row + r < rows && column < OUTPUTS) {
             let place = ((first_row + r) * size.y_stride + size.y_first + column) / 4u;
             if (size.add_y != 0u) {
-                y[place] += results[r];
+                (*results)[r] += y[place];
             } else {
-                y[place] = start + results[r];
+                (*results)[r] += start;
             }
+            y[place] = (*results)[r];
+        } else {
+            (*results)[r] = NOTHING;
         }
     }
 }
 
 @compute @workgroup_size(LANES)
-fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
     let first_row = (group.z * groups.y + group.y) * ROWS;
     let column = (group.x * LANES + lane) * 4u;
-    let known = min(column, INPUTS - 4u);
+    let known = min(column, OUTPUTS - 4u);
     var results: array<vec4<f32>, 32>;
+    multiply_forward(&results, first_row, rows, known, lane);
+    store_forward(&results, first_row, rows, column, known);
+}
+
+// Also partial_sums[tile, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y.
+@compute @workgroup_size(LANES)
+fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let tile = group.z * groups.y + group.y;
+    let first_row = tile * ROWS;
+    let column = (group.x * LANES + lane) * 4u;
+    let known = min(column, OUTPUTS - 4u);
+    var results: array<vec4<f32>, 32>;
+    multiply_forward(&results, first_row, rows, known, lane);
+    store_forward(&results, first_row, rows, column, known);
+    let count = f32(min(rows, first_row + ROWS) - min(rows, first_row));
+    var sum = NOTHING;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        sum += results[r];
+    }
+    let mean = sum / max(1.0, count);
+    sum = NOTHING;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        let apart = select(NOTHING, results[r] - mean, first_row + r < rows);
+        sum = fma(apart, apart, sum);
+    }
+    if (column < OUTPUTS && first_row < rows) {
+        for (var e = 0u; e < 4u; e += 1u) {
+            partial_sums[(size.first_split + tile) * OUTPUTS + column + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
+        }
+    }
+}
+
+// The sums of a tile of dx.
+fn multiply_backward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, rows: u32, known: u32, lane: u32) {
     var right: array<vec4<f32>, 4>;
     for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
         let time = i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL);
@@ -193,12 +233,21 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
             for (var s = 0u; s < 4u; s += 1u) {
                 right[s] = operand(weights[s]);
             }
-            multiply_rows(&results, 0u, gradient(row0, o), &right);
-            multiply_rows(&results, 8u, gradient(row1, o), &right);
-            multiply_rows(&results, 16u, gradient(row2, o), &right);
-            multiply_rows(&results, 24u, gradient(row3, o), &right);
+            multiply_rows(results, 0u, gradient(row0, o), &right);
+            multiply_rows(results, 8u, gradient(row1, o), &right);
+            multiply_rows(results, 16u, gradient(row2, o), &right);
+            multiply_rows(results, 24u, gradient(row3, o), &right);
         }
     }
+}
+
+@compute @workgroup_size(LANES)
+fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let first_row = (group.z * groups.y + group.y) * ROWS;
+    let column = (group.x * LANES + lane) * 4u;
+    var results: array<vec4<f32>, 32>;
+    multiply_backward(&results, first_row, rows, min(column, INPUTS - 4u), lane);
     for (var r = 0u; r < ROWS; r += 1u) {
         if (first_row + r < rows && column < INPUTS) {
             let place = ((first_row + r) * size.dx_stride + size.dx_first + column) / 4u;
@@ -211,7 +260,48 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     }
 }
 
-// partial_sums[split, (tap, input), output]; groups: x = tiles of outputs, y = tiles of 32 inputs of each tap, z = splits.
+// As backward_folded of convolution_tiled_back.wgsl.
+@compute @workgroup_size(LANES)
+fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let tile = group.z * groups.y + group.y;
+    let first_row = tile * ROWS;
+    let column = (group.x * LANES + lane) * 4u;
+    let known = min(column, INPUTS - 4u);
+    var results: array<vec4<f32>, 32>;
+    multiply_backward(&results, first_row, rows, known, lane);
+    let factor = scale[(size.weight_first + known) / 4u];
+    let offset = shift[(size.weight_first + known) / 4u];
+    let low = moments[(STATISTICS_FIRST + known) / 2u];
+    let high = moments[(STATISTICS_FIRST + known) / 2u + 1u];
+    let mean = vec4<f32>(low.xz, high.xz);
+    let inv_std = vec4<f32>(low.yw, high.yw);
+    var sums = NOTHING;
+    var products = NOTHING;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        let row = first_row + r;
+        if (row < rows && column < INPUTS) {
+            let input = x[(row * size.x_stride + size.x_first + column) / 4u];
+            let dz = select(NOTHING, results[r], fma(input, factor, offset) > NOTHING);
+            sums += dz;
+            products = fma(dz, (input - mean) * inv_std, products);
+            let place = (row * size.dx_stride + size.dx_first + column) / 4u;
+            if (size.add_dx != 0u) {
+                dx[place] = fma(factor, dz, dx[place]);
+            } else {
+                dx[place] = factor * dz;
+            }
+        }
+    }
+    if (column < INPUTS && first_row < rows) {
+        let place = ((size.first_split + tile) * INPUTS + column) / 2u;
+        partial_sums[place] = vec4<f32>(sums.x, products.x, sums.y, products.y);
+        partial_sums[place + 1u] = vec4<f32>(sums.z, products.z, sums.w, products.w);
+    }
+}
+
+// partial_sums[split, (tap, input), output], and behind a split's those of the bias; groups: x = tiles of outputs, y = tiles of 32
+// inputs of each tap, of which the first also sum up the gradient itself, z = splits.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
@@ -227,20 +317,30 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     let end = min(rows, begin + size.split_rows);
     var results: array<vec4<f32>, 32>;
     var right: array<vec4<f32>, 4>;
+    var sum = NOTHING;
     for (var p = begin; p < end; p += 4u) {
         let row = neighbour(p + lane % 4u, end, time, mel);
         for (var s = 0u; s < 4u; s += 1u) {
             right[s] = operand(dy[(min(p + s, end - 1u) * size.y_stride + size.y_first + known) / 4u]);
+        }
+        if (group.y == 0u) {
+            for (var s = 0u; s < 4u; s += 1u) {
+                sum += select(NOTHING, right[s], p + s < end);
+            }
         }
         multiply_steps(&results, 0u, activation(row, min(input, INPUTS - 4u)), &right);
         multiply_steps(&results, 8u, activation(row, min(input + 8u, INPUTS - 4u)), &right);
         multiply_steps(&results, 16u, activation(row, min(input + 16u, INPUTS - 4u)), &right);
         multiply_steps(&results, 24u, activation(row, min(input + 24u, INPUTS - 4u)), &right);
     }
+    let first_sum = (size.first_split + group.z) * (KERNEL_TIME * KERNEL_MEL * INPUTS + 1u) * OUTPUTS / 4u;
     for (var r = 0u; r < ROWS; r += 1u) {
         if (first_input + r < INPUTS && column < OUTPUTS) {
-            partial_sums[((((size.first_split + group.z) * KERNEL_TIME * KERNEL_MEL + tap) * INPUTS + first_input + r) * OUTPUTS + column) / 4u] = results[r];
+            partial_sums[first_sum + ((tap * INPUTS + first_input + r) * OUTPUTS + column) / 4u] = results[r];
         }
+    }
+    if (group.y == 0u && column < OUTPUTS) {
+        partial_sums[first_sum + (KERNEL_TIME * KERNEL_MEL * INPUTS * OUTPUTS + column) / 4u] = sum;
     }
 }
 

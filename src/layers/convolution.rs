@@ -15,7 +15,7 @@ const SPLIT_ROWS: usize = 128;
 /// The entry that takes the gradient back through a fold.
 const FOLDED: &str = "backward_folded";
 /// Rows of the least tile that brings moments of y or sums of a fold.
-const LEAST_TILE: usize = 64;
+const LEAST_TILE: usize = 32;
 
 /// The sizes that a convolution is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -201,7 +201,7 @@ impl ConvolutionVariant {
     /// Whether its kernels do what stands beside a product as well: forward brings the moments of y, the gradient of x is taken
     /// back through the fold, that of the bias comes along with the weight's.
     pub(super) fn is_fused(&self) -> bool {
-        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. })
+        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. })
     }
 
     /// The variant whose kernel sums up the gradient of the bias alone.
