@@ -13,31 +13,34 @@
 //
 // and dy is completed on its way, by what depends on sums over the batch of the norms that read y (see batch_norm.wgsl).
 //
-// Decomposition: a workgroup has LANES channels side by side; an invocation one channel of a window at a time, ROUNDS of them one
-// after the other. Sums of a workgroup are in a fixed order.
+// Decomposition: a workgroup has LANES vectors of four channels side by side; an invocation one of them of a window at a time, ROUNDS
+// of them one after the other. Sums of a workgroup are in a fixed order. Channels past the last repeat it and are not stored.
 //
 // Groups: x, z = tiles of windows, y = tiles of channels.
 
 const CHANNELS: u32 = 32u;
-const LANES: u32 = 32u;
+const LANES: u32 = 8u;
 const MEL: u32 = 128u;
 const POOL_TIME: u32 = 4u;
 const POOL_MEL: u32 = 1u;
 
-const THREADS: u32 = 256u;
-const ROUNDS: u32 = 8u;
+const THREADS: u32 = 64u;
+const ROUNDS: u32 = 16u;
 // Windows that a workgroup has at once, and in all.
 const DOWN: u32 = THREADS / LANES;
 const WINDOWS: u32 = DOWN * ROUNDS;
 // Windows of a frame that are complete, and with the one that may not be.
 const OUT_MEL: u32 = MEL / POOL_MEL;
 const ALL_MEL: u32 = (MEL + POOL_MEL - 1u) / POOL_MEL;
+const ELEMENTS: u32 = POOL_TIME * POOL_MEL;
+const NOTHING: vec4<f32> = vec4<f32>(0.0);
 // What a window's convolutions read.
 const NEAR_MEL: u32 = POOL_MEL + 2u;
 const NEAR: u32 = (POOL_TIME + 2u) * NEAR_MEL;
 // Sums of backward: dz, dz * xhat, x * dz, x, x * xhat.
 const SUMS: u32 = 29u;
-const PARTS: u32 = THREADS / SUMS;
+const FINISHERS: u32 = 256u;
+const PARTS: u32 = FINISHERS / SUMS;
 const NONE: u32 = 0xffffffffu;
 
 struct Size {
@@ -71,7 +74,9 @@ var<immediate> size: Size;
 @group(0) @binding(16) var<storage, read_write> dweight: array<f32>;
 @group(0) @binding(17) var<storage, read_write> dbias: array<f32>;
 
-var<workgroup> lanes: array<vec2<f32>, THREADS>;
+var<workgroup> lanes: array<vec4<f32>, THREADS>;
+var<workgroup> parts: array<f32, FINISHERS>;
+var<workgroup> totals: array<f32, SUMS>;
 
 // A window: its first pixel's place, and how many of its pixels the image has. `sample` is NONE past the end.
 struct Window {
@@ -115,29 +120,62 @@ fn near(of_window: Window) -> array<f32, NEAR> {
     return result;
 }
 
-fn weights(channel: u32) -> array<f32, 9> {
-    var result: array<f32, 9>;
+// Channel e of a vector from `first` on.
+fn channel(first: u32, e: u32) -> u32 {
+    return min(first + e, CHANNELS - 1u);
+}
+
+// What a vector of channels is convolved and normalised with.
+struct Parameters {
+    start: vec4<f32>,
+    factor: vec4<f32>,
+    offset: vec4<f32>,
+}
+
+fn weights(first: u32) -> array<vec4<f32>, 9> {
+    var result: array<vec4<f32>, 9>;
     for (var k = 0u; k < 9u; k += 1u) {
-        result[k] = weight[k * CHANNELS + channel];
+        for (var e = 0u; e < 4u; e += 1u) {
+            result[k][e] = weight[k * CHANNELS + channel(first, e)];
+        }
+    }
+    return result;
+}
+
+fn biases(first: u32) -> vec4<f32> {
+    var result: vec4<f32>;
+    for (var e = 0u; e < 4u; e += 1u) {
+        result[e] = bias[channel(first, e)];
+    }
+    return result;
+}
+
+fn parameters(first: u32) -> Parameters {
+    var result: Parameters;
+    result.start = biases(first);
+    for (var e = 0u; e < 4u; e += 1u) {
+        result.factor[e] = scale[channel(first, e)];
+        result.offset[e] = shift[channel(first, e)];
     }
     return result;
 }
 
 // c of element i of a window.
-fn convolve(values: ptr<function, array<f32, NEAR>>, taps: ptr<function, array<f32, 9>>, start: f32, i: u32) -> f32 {
+fn convolve(values: ptr<function, array<f32, NEAR>>, taps: ptr<function, array<vec4<f32>, 9>>, start: vec4<f32>, i: u32) -> vec4<f32> {
     var sum = start;
     for (var k = 0u; k < 9u; k += 1u) {
-        sum = fma((*values)[(i / POOL_MEL + k / 3u) * NEAR_MEL + i % POOL_MEL + k % 3u], (*taps)[k], sum);
+        let value = (*values)[(i / POOL_MEL + k / 3u) * NEAR_MEL + i % POOL_MEL + k % 3u];
+        sum = fma(vec4<f32>(value), (*taps)[k], sum);
     }
     return sum;
 }
 
-// The sum of what the invocations of a channel have, in order, for all of them.
-fn add_lanes(lane: u32, value: vec2<f32>) -> vec2<f32> {
+// The sum of what the invocations of a vector have, in order, for all of them.
+fn add_lanes(lane: u32, value: vec4<f32>) -> vec4<f32> {
     workgroupBarrier();
     lanes[lane] = value;
     workgroupBarrier();
-    var total = vec2<f32>(0.0);
+    var total = NOTHING;
     for (var d = 0u; d < DOWN; d += 1u) {
         total += lanes[d * LANES + lane % LANES];
     }
@@ -146,14 +184,14 @@ fn add_lanes(lane: u32, value: vec2<f32>) -> vec2<f32> {
 
 // Stores the moments of a tile of which an invocation has `count` elements whose sums of differences from `middle`, and of their
 // squares, these are (Chan et al. 1979).
-fn store_moments(tile: u32, channel: u32, lane: u32, count: f32, middle: f32, sums: vec2<f32>) {
-    let own = middle + sums.x / max(1.0, count);
-    let all = add_lanes(lane, vec2<f32>(count, count * own));
-    let mean = all.y / max(1.0, all.x);
-    let squares = max(0.0, sums.y - sums.x * sums.x / max(1.0, count)) + count * (own - mean) * (own - mean);
-    let total = add_lanes(lane, vec2<f32>(squares, 0.0)).x;
-    if (lane < LANES && channel < CHANNELS) {
-        tile_moments[(size.tiles + tile) * CHANNELS + channel] = vec4<f32>(all.x, mean, total, 0.0);
+fn store_moments(tile: u32, first: u32, lane: u32, count: f32, middle: vec4<f32>, sums: vec4<f32>, squares: vec4<f32>) {
+    let own = middle + sums / max(1.0, count);
+    let all = add_lanes(lane, vec4<f32>(count)).x;
+    let mean = add_lanes(lane, count * own) / max(1.0, all);
+    let apart = max(NOTHING, squares - sums * sums / max(1.0, count)) + count * (own - mean) * (own - mean);
+    let total = add_lanes(lane, apart);
+    for (var e = 0u; e < 4u && lane < LANES && first + e < CHANNELS; e += 1u) {
+        tile_moments[(size.tiles + tile) * CHANNELS + first + e] = vec4<f32>(all, mean[e], total[e], 0.0);
     }
 }
 
@@ -161,167 +199,190 @@ fn store_moments(tile: u32, channel: u32, lane: u32, count: f32, middle: f32, su
 @compute @workgroup_size(THREADS)
 fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.z * groups.x + group.x;
-    let channel = group.y * LANES + lane % LANES;
-    let known = min(channel, CHANNELS - 1u);
-    var taps = weights(known);
-    let start = bias[known];
+    let first = (group.y * LANES + lane % LANES) * 4u;
+    var taps = weights(first);
+    let start = biases(first);
     var count = 0.0;
-    var middle = 0.0;
-    var sums = vec2<f32>(0.0);
+    var middle = NOTHING;
+    var sums = NOTHING;
+    var squares = NOTHING;
     for (var round = 0u; round < ROUNDS; round += 1u) {
         let own = window(tile * WINDOWS + round * DOWN + lane / LANES, true);
         if (own.sample == NONE) {
             continue;
         }
         var values = near(own);
+        var results: array<vec4<f32>, ELEMENTS>;
+        for (var i = 0u; i < ELEMENTS; i += 1u) {
+            results[i] = convolve(&values, &taps, start, i);
+        }
         // Differences are from the mean of the first window.
         if (count == 0.0) {
-            for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
-                middle += convolve(&values, &taps, start, i) / f32(POOL_TIME * POOL_MEL);
+            for (var i = 0u; i < ELEMENTS; i += 1u) {
+                middle += results[i] / f32(ELEMENTS);
             }
         }
-        for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
+        for (var i = 0u; i < ELEMENTS; i += 1u) {
             if (i / POOL_MEL < own.times && i % POOL_MEL < own.mels) {
-                let d = convolve(&values, &taps, start, i) - middle;
+                let apart = results[i] - middle;
                 count += 1.0;
-                sums += vec2<f32>(d, d * d);
+                sums += apart;
+                squares = fma(apart, apart, squares);
             }
         }
     }
-    store_moments(tile, channel, lane, count, middle, sums);
+    store_moments(tile, first, lane, count, middle, sums, squares);
 }
 
 // y, and its moments.
 @compute @workgroup_size(THREADS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.z * groups.x + group.x;
-    let channel = group.y * LANES + lane % LANES;
-    let known = min(channel, CHANNELS - 1u);
-    var taps = weights(known);
-    let start = bias[known];
-    let factor = scale[known];
-    let offset = shift[known];
+    let first = (group.y * LANES + lane % LANES) * 4u;
+    var taps = weights(first);
+    let given = parameters(first);
     var count = 0.0;
-    var middle = 0.0;
-    var sums = vec2<f32>(0.0);
+    var middle = NOTHING;
+    var sums = NOTHING;
+    var squares = NOTHING;
     for (var round = 0u; round < ROUNDS; round += 1u) {
         let own = window(tile * WINDOWS + round * DOWN + lane / LANES, false);
         if (own.sample == NONE) {
             continue;
         }
         var values = near(own);
-        var largest = 0.0;
-        for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
-            largest = max(largest, fma(convolve(&values, &taps, start, i), factor, offset));
+        var largest = NOTHING;
+        for (var i = 0u; i < ELEMENTS; i += 1u) {
+            largest = max(largest, fma(convolve(&values, &taps, given.start, i), given.factor, given.offset));
         }
-        if (channel < CHANNELS) {
-            y[own.index * CHANNELS + channel] = largest;
+        for (var e = 0u; e < 4u && first + e < CHANNELS; e += 1u) {
+            y[own.index * CHANNELS + first + e] = largest[e];
         }
         middle = select(middle, largest, count == 0.0);
         count += 1.0;
-        sums += vec2<f32>(largest - middle, (largest - middle) * (largest - middle));
+        sums += largest - middle;
+        squares = fma(largest - middle, largest - middle, squares);
     }
-    store_moments(tile, channel, lane, count, middle, sums);
+    store_moments(tile, first, lane, count, middle, sums, squares);
 }
 
-fn store_sum(tile: u32, sum: u32, channel: u32, lane: u32, value: f32) {
-    let total = add_lanes(lane, vec2<f32>(value, 0.0)).x;
-    if (lane < LANES && channel < CHANNELS) {
-        partial_sums[((size.tiles + tile) * SUMS + sum) * CHANNELS + channel] = total;
+// Stores the sum of what the invocations of a vector have, in order.
+fn store_sum(tile: u32, sum: u32, first: u32, lane: u32, value: vec4<f32>) {
+    workgroupBarrier();
+    lanes[lane] = value;
+    workgroupBarrier();
+    if (lane >= LANES) {
+        return;
+    }
+    var total = NOTHING;
+    for (var d = 0u; d < DOWN; d += 1u) {
+        total += lanes[d * LANES + lane];
+    }
+    for (var e = 0u; e < 4u && first + e < CHANNELS; e += 1u) {
+        partial_sums[((size.tiles + tile) * SUMS + sum) * CHANNELS + first + e] = total[e];
     }
 }
 
 @compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.z * groups.x + group.x;
-    let channel = group.y * LANES + lane % LANES;
-    let known = min(channel, CHANNELS - 1u);
-    var taps = weights(known);
-    let start = bias[known];
-    let factor = scale[known];
-    let offset = shift[known];
-    let batch = moments[known];
-    let of_y = pooled_moments[known];
-    let missing = corrections[known];
-    var beta = 0.0;
-    var gamma = 0.0;
-    var products: array<f32, 9>;
+    let first = (group.y * LANES + lane % LANES) * 4u;
+    var taps = weights(first);
+    let given = parameters(first);
+    var mean: vec4<f32>;
+    var inv_std: vec4<f32>;
+    var of_y: vec4<f32>;
+    var missing: vec4<f32>;
+    var slope: vec4<f32>;
+    for (var e = 0u; e < 4u; e += 1u) {
+        let c = channel(first, e);
+        mean[e] = moments[c].x;
+        inv_std[e] = moments[c].y;
+        of_y[e] = pooled_moments[c].x;
+        missing[e] = corrections[c].x;
+        slope[e] = pooled_moments[c].y * corrections[c].y;
+    }
+    var beta = NOTHING;
+    var gamma = NOTHING;
+    var products: array<vec4<f32>, 9>;
     var inputs: array<f32, 9>;
-    var along: array<f32, 9>;
+    var along: array<vec4<f32>, 9>;
     for (var round = 0u; round < ROUNDS; round += 1u) {
         let own = window(tile * WINDOWS + round * DOWN + lane / LANES, true);
         if (own.sample == NONE) {
             continue;
         }
         var values = near(own);
-        var largest = 0.0;
-        var best = NONE;
-        for (var i = 0u; i < POOL_TIME * POOL_MEL; i += 1u) {
+        var xhats: array<vec4<f32>, ELEMENTS>;
+        var largest = NOTHING;
+        var best = vec4<u32>(NONE);
+        for (var i = 0u; i < ELEMENTS; i += 1u) {
+            let c = convolve(&values, &taps, given.start, i);
+            xhats[i] = (c - mean) * inv_std;
+            let z = fma(c, given.factor, given.offset);
+            best = select(best, vec4<u32>(i), z > largest);
+            largest = max(largest, z);
+        }
+        var dy_here = NOTHING;
+        if (own.index != NONE) {
+            for (var e = 0u; e < 4u; e += 1u) {
+                let place = own.index * CHANNELS + channel(first, e);
+                dy_here[e] = dy[place] - fma(pooled[place] - of_y[e], slope[e], missing[e]);
+            }
+        }
+        for (var i = 0u; i < ELEMENTS; i += 1u) {
             if (i / POOL_MEL < own.times && i % POOL_MEL < own.mels) {
-                let c = convolve(&values, &taps, start, i);
-                let xhat = (c - batch.x) * batch.y;
-                let z = fma(c, factor, offset);
-                if (z > largest) {
-                    largest = z;
-                    best = i;
-                }
+                let dz = select(NOTHING, dy_here, best == vec4<u32>(i));
+                beta += dz;
+                gamma = fma(dz, xhats[i], gamma);
                 for (var k = 0u; k < 9u; k += 1u) {
                     let value = values[(i / POOL_MEL + k / 3u) * NEAR_MEL + i % POOL_MEL + k % 3u];
                     inputs[k] += value;
-                    along[k] = fma(value, xhat, along[k]);
+                    products[k] = fma(vec4<f32>(value), dz, products[k]);
+                    along[k] = fma(vec4<f32>(value), xhats[i], along[k]);
                 }
             }
         }
-        if (own.index != NONE && best != NONE) {
-            let place = own.index * CHANNELS + known;
-            let dz = dy[place] - fma((pooled[place] - of_y.x) * of_y.y, missing.y, missing.x);
-            beta += dz;
-            gamma = fma(dz, (convolve(&values, &taps, start, best) - batch.x) * batch.y, gamma);
-            for (var k = 0u; k < 9u; k += 1u) {
-                let value = values[(best / POOL_MEL + k / 3u) * NEAR_MEL + best % POOL_MEL + k % 3u];
-                products[k] = fma(value, dz, products[k]);
-            }
-        }
     }
-    store_sum(tile, 0u, channel, lane, beta);
-    store_sum(tile, 1u, channel, lane, gamma);
+    store_sum(tile, 0u, first, lane, beta);
+    store_sum(tile, 1u, first, lane, gamma);
     for (var k = 0u; k < 9u; k += 1u) {
-        store_sum(tile, 2u + k, channel, lane, products[k]);
-        store_sum(tile, 11u + k, channel, lane, inputs[k]);
-        store_sum(tile, 20u + k, channel, lane, along[k]);
+        store_sum(tile, 2u + k, first, lane, products[k]);
+        store_sum(tile, 11u + k, first, lane, vec4<f32>(inputs[k]));
+        store_sum(tile, 20u + k, first, lane, along[k]);
     }
 }
 
 // A workgroup per channel: PARTS invocations of each of its sums add every PARTS-th tile, one adds the parts in order.
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(FINISHERS)
 fn finish_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let channel = group.x;
+    let own_channel = group.x;
     let sum = lane % SUMS;
     var own = 0.0;
     if (lane < PARTS * SUMS) {
         for (var tile = lane / SUMS; tile < size.tiles; tile += PARTS) {
-            own += tile_sums[(tile * SUMS + sum) * CHANNELS + channel];
+            own += tile_sums[(tile * SUMS + sum) * CHANNELS + own_channel];
         }
     }
-    lanes[lane].x = own;
+    parts[lane] = own;
     workgroupBarrier();
     if (lane < SUMS) {
         for (var part = 1u; part < PARTS; part += 1u) {
-            own += lanes[part * SUMS + lane].x;
+            own += parts[part * SUMS + lane];
         }
-        lanes[lane].y = own;
+        totals[lane] = own;
     }
     workgroupBarrier();
-    let beta = lanes[0].y;
-    let gamma = lanes[1].y;
+    let beta = totals[0];
+    let gamma = totals[1];
     let n = f32(size.all_rows);
     if (lane < 9u) {
-        let less = beta / n * lanes[11u + lane].y + gamma / n * lanes[20u + lane].y;
-        dweight[lane * CHANNELS + channel] = scale[channel] * (lanes[2u + lane].y - less);
+        let less = beta / n * totals[11u + lane] + gamma / n * totals[20u + lane];
+        dweight[lane * CHANNELS + own_channel] = scale[own_channel] * (totals[2u + lane] - less);
     }
     if (lane == 0u) {
-        dbeta[channel] = beta;
-        dgamma[channel] = gamma;
-        dbias[channel] = 0.0;
+        dbeta[own_channel] = beta;
+        dgamma[own_channel] = gamma;
+        dbias[own_channel] = 0.0;
     }
 }

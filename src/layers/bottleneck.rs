@@ -6,7 +6,7 @@
 use super::bottleneck_contest;
 use super::bottleneck_together::{self, BottleneckTiles, Group, Products, Together};
 use super::{ConvolutionShape, ImageContext, Mode, Parameters, Size, Unit, UnitInput, UnitOutput};
-use crate::gpu::{GpuError, Pass};
+use crate::gpu::{Gpu, GpuError, Pass};
 
 /// Units over the same maps.
 pub struct Bottlenecks(Kind);
@@ -64,6 +64,11 @@ impl Bottlenecks {
         let products = Products { tiles, group, mel, taps: Vec::new() };
         let together = Together::new(context, parameters, names, products, input, outputs)?;
         Ok(Self(Kind::Together(Box::new(together))))
+    }
+
+    /// Whether the adapter can run units together.
+    pub fn run_together_on(gpu: &Gpu) -> bool {
+        bottleneck_together::runs_on(gpu)
     }
 
     /// Whether [`Bottlenecks::forward`] fills the statistics of every y, too.

@@ -1,17 +1,16 @@
 //! BBNN's first layer, launcher of `stem.wgsl`: convolution, batch norm, ReLU, max pooling (published: along time).
 
-use super::batch_norm::{TileStatistics, lanes};
 use super::unit::{EPSILON, MOMENTUM};
 use super::{
     BatchNorm, BroadcastMap, Channels, ConvolutionShape, Declarations, ImageContext, Layer, Mode, Parameters, PoolShape, Size,
-    Slices,
+    Slices, TileStatistics,
 };
 use crate::gpu::{Dispatch, Element, GpuError, Grid, Pass, Shader};
 
 const STEM: Shader = Shader("stem");
 /// Invocations of a workgroup; each has this many windows one after the other.
-const THREADS: usize = 256;
-const ROUNDS: usize = 8;
+const THREADS: usize = 64;
+const ROUNDS: usize = 16;
 /// Sums of a channel of a tile.
 const SUMS: usize = 29;
 
@@ -125,13 +124,18 @@ impl Stem {
         for (slice, samples) in self.slices.active(size.batch) {
             let count = tiles(samples * self.windows(size.frames, incomplete), self.width);
             let Grid([x, z, _]) = Grid::linear(count);
-            let grid = Grid([x, self.width.div_ceil(lanes(self.width)) as u32, z]);
+            let grid = Grid([x, self.width.div_ceil(4 * lanes(self.width)) as u32, z]);
             let immediates = [samples, size.frames, first, all_rows].map(|n| n as u32);
             pass.run(&dispatches[slice], grid, &immediates, 2 * 9 * samples * size.frames * self.mel * self.width);
             first += count;
         }
         first
     }
+}
+
+/// Vectors of channels that a workgroup has side by side.
+fn lanes(width: usize) -> usize {
+    width.div_ceil(4).next_power_of_two().min(32)
 }
 
 /// Workgroups for so many windows.

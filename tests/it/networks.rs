@@ -1,7 +1,7 @@
 //! Whole networks against their twins in PyTorch: `fixtures/networks/make.py` says how the numbers were made.
 
 use melgrad::config::{BatchNormPlace, ModelConfig, ModelName, Nonlinearity, Readout, Stack};
-use melgrad::gpu::{Gpu, GpuOptions, KernelPolicy, Pass};
+use melgrad::gpu::{Gpu, GpuOptions, KernelPolicy, Pass, Precision};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
 use melgrad::optim::{Optimizer, OptimizerSettings};
@@ -218,4 +218,29 @@ fn bbnn_at_full_size_has_the_published_number_of_parameters() {
         let declared = melgrad::models::declare(&ModelConfig::new(ModelName::Bbnn), dimensions).unwrap();
         assert_eq!((declared.total(), declared.trainable()), (total, trainable));
     }
+}
+
+/// Sums over parts of the work are in an order that sizes alone decide.
+#[test]
+fn kernels_of_hardware_give_the_same_bits_twice() {
+    let gpu = open(false, of_hardware());
+    let narrow = ModelConfig { width: 8, blocks: 2, ..ModelConfig::new(ModelName::Bbnn) };
+    for precision in [Precision::F32, Precision::Mixed] {
+        let run = || {
+            let network =
+                Network::new(&gpu.with_precision(precision), &narrow, Dimensions { batch: 3, frames: 40, mels: 16, classes: 4 })
+                    .unwrap();
+            fill(&network);
+            let size = upload(&network);
+            let mut pass = Pass::new(&gpu);
+            network.forward(&mut pass, size, Mode::Train);
+            network.backward(&mut pass, size);
+            pass.submit().unwrap();
+            let gradients = weights::export_gradients(&network).unwrap().into_iter().flat_map(|tensor| tensor.data);
+            gradients.map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let first = run();
+        assert!(first.iter().any(|bits| *bits != 0) && first == run(), "{precision}");
+    }
+    assert!(gpu.choices().iter().any(|(_, kernels)| kernels.starts_with("tiled")), "{:?}", gpu.choices());
 }

@@ -6,18 +6,16 @@ use crate::layers::{
     Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Fold, Gradient, Slices,
 };
 
-/// Frames and bands of BBNN's input, and of the maps behind its stem.
-const INPUT: [usize; 2] = [647, 128];
+/// Frames and bands of BBNN's maps behind its stem.
 const MAP: [usize; 2] = [161, 128];
 
-/// The convolutions of BBNN; behind the stem with a batch norm and a ReLU folded into the load.
+/// The convolutions of BBNN behind its stem, with a batch norm and a ReLU folded into the load.
 pub(super) fn images(table: &mut Table<'_>, batch: usize) -> Result<(), GpuError> {
-    for (kernel, [inputs, outputs], [frames, mel]) in
-        [(3, [1, 32], INPUT), (1, [32, 32], MAP), (1, [128, 32], MAP), (3, [32, 32], MAP), (5, [32, 32], MAP)]
-    {
+    let [frames, mel] = MAP;
+    for (kernel, [inputs, outputs]) in [(1, [32, 32]), (1, [128, 32]), (3, [32, 32]), (5, [32, 32])] {
         let shape = ConvolutionShape { kernel: [kernel; 2], inputs, outputs, mel };
         let words = format!("{kernel}x{kernel} {inputs}->{outputs}, {batch} x {frames} x {mel}");
-        convolution(table, "convolution", &words, shape, [batch, frames], inputs > 1)?;
+        convolution(table, "convolution", &words, shape, [batch, frames], true)?;
     }
     Ok(())
 }

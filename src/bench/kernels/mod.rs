@@ -4,6 +4,7 @@
 //! own clock where it has one. Small tensors then lie in caches: more than all of the copy's bandwidth means that, and no
 //! more.
 
+mod blocks;
 mod convolutions;
 mod elements;
 mod recurrences;
@@ -65,6 +66,7 @@ pub fn measure_kernels(
     let mut table = Table { gpu, timer, ceilings, only, noise, told, rows: Vec::new() };
     // PERFORMANCE's workloads; where the processor is the device, smaller ones.
     let (batch, frames) = if software { (1, 162) } else { (8, 647) };
+    blocks::images(&mut table, batch)?;
     convolutions::images(&mut table, batch)?;
     convolutions::products(&mut table, 32 * frames)?;
     recurrences::gated(&mut table, frames, 32, 128)?;
@@ -76,7 +78,10 @@ pub fn measure_kernels(
 }
 
 /// Families that [`measure_kernels`] knows.
-pub const FAMILIES: [&str; 14] = [
+pub const FAMILIES: [&str; 17] = [
+    "stem",
+    "bottleneck",
+    "pooled",
     "convolution",
     "linear",
     "rnn",
@@ -138,12 +143,17 @@ impl Table<'_> {
     /// A tensor of noise between `-scale` and `scale`.
     fn scaled(&self, label: &str, shape: &[usize], scale: f32) -> Result<Tensor, GpuError> {
         let tensor = self.gpu.tensor(label, Element::F32, shape)?;
+        self.fill(&tensor, scale);
+        Ok(tensor)
+    }
+
+    /// Fills a tensor with noise between `-scale` and `scale`.
+    fn fill(&self, tensor: &Tensor, scale: f32) {
         let noise: Vec<f32> = self.noise[..NOISE.min(tensor.elements())].iter().map(|number| scale * number).collect();
         for first in (0..tensor.elements()).step_by(NOISE) {
             let count = noise.len().min(tensor.elements() - first);
             self.gpu.write(&tensor.view(first, &[count]), &noise[..count]);
         }
-        Ok(tensor)
     }
 
     /// A map and its gradient, of noise.
