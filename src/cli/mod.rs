@@ -60,7 +60,8 @@ impl Global {
         let choice = AdapterChoice { name: self.adapter.clone(), backend: self.backend };
         let says = |name: &str, wanted: &str| std::env::var_os(name).is_some_and(|value| value == wanted);
         let kernels = if says("MELGRAD_KERNELS", "plain") { KernelPolicy::Plain } else { KernelPolicy::Measured };
-        GpuOptions { choice, runtime_checks: says("MELGRAD_RUNTIME_CHECKS", "1"), kernels }
+        let room_for_data = std::env::var("MELGRAD_DEVICE_DATA_BYTES").ok().and_then(|bytes| bytes.parse().ok());
+        GpuOptions { choice, runtime_checks: says("MELGRAD_RUNTIME_CHECKS", "1"), kernels, room_for_data }
     }
 
     /// Opens the device.

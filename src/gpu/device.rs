@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long a callback may take to be called once the device is idle.
 pub(super) const CALLBACK_LIMIT: Duration = Duration::from_secs(10);
 
+/// Room for data where nothing is known of the device's memory.
+const LEAST_ROOM: u64 = 1 << 30;
+
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
@@ -22,6 +25,9 @@ pub struct GpuOptions {
     pub runtime_checks: bool,
     /// Whether kernels that do the same are measured against each other, and where the outcome is kept.
     pub kernels: KernelPolicy,
+    /// Bytes that data sets may take on the device, where it is not for [`Gpu::room_for_data`] to say: with 0 every batch is
+    /// streamed.
+    pub room_for_data: Option<u64>,
 }
 
 /// A device, its queue and its compiled kernels; cheap to clone. What is built through a handle multiplies in its precision.
@@ -33,6 +39,7 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     runtime_checks: bool,
+    room_for_data: Option<u64>,
     kernels: Kernels,
     choices: Choices,
     pace: Mutex<Pace>,
@@ -87,6 +94,7 @@ impl Gpu {
                 device,
                 queue,
                 runtime_checks: options.runtime_checks,
+                room_for_data: options.room_for_data,
                 kernels: Kernels::default(),
                 choices,
                 pace,
@@ -184,6 +192,20 @@ impl Gpu {
         }
         let view = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
+    }
+
+    /// Waits until everything written is where it belongs: until then it lies at the host's, too.
+    pub fn flush(&self) -> Result<(), GpuError> {
+        self.0.queue.submit([]);
+        self.wait()
+    }
+
+    /// Bytes that data sets may take, so that most is left for networks: of memory of the device's own half, of memory that
+    /// it shares with the host a quarter, or what nearly every device has where the size is not known.
+    pub fn room_for_data(&self) -> u64 {
+        let AdapterSummary { memory_bytes, kind, .. } = self.0.summary;
+        let share = if kind == "discrete" { 2 } else { 4 };
+        self.0.room_for_data.unwrap_or_else(|| memory_bytes.map_or(LEAST_ROOM, |bytes| bytes / share))
     }
 
     /// Waits for everything submitted; a failure that no call has returned yet is returned here.

@@ -23,6 +23,7 @@ mod profile;
 mod readback;
 mod shader;
 mod source;
+mod staging;
 mod tensor;
 mod timer;
 
@@ -37,5 +38,6 @@ pub use profile::{Profile, ProfileRow, Sampling};
 pub use readback::{Arrived, Readback};
 pub use shader::{Dispatch, Shader};
 pub use source::{Constant, shader_names, specialise};
+pub use staging::{Staging, Stream};
 pub use tensor::{Element, Tensor};
 pub use timer::Timer;

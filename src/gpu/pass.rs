@@ -147,6 +147,11 @@ impl<'g> Pass<'g> {
         self.encoder().copy_buffer_to_buffer(from.buffer(), from.offset(), to, offset, bytes);
     }
 
+    pub(super) fn copy_from_buffer(&mut self, from: &wgpu::Buffer, to: &Tensor, bytes: u64) {
+        self.close();
+        self.encoder().copy_buffer_to_buffer(from, 0, to.buffer(), to.offset(), bytes);
+    }
+
     /// The device that it is for.
     pub fn gpu(&self) -> &'g Gpu {
         self.gpu

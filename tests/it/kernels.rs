@@ -3,7 +3,7 @@
 
 use melgrad::gpu::{Gpu, GpuError, GpuOptions};
 use melgrad::layers::{Gradient, Mode, PoolShape, Size};
-use melgrad::selftest::{Comparison, batch_norm, elementwise, global_average_pool, linear, pool};
+use melgrad::selftest::{Comparison, batch_norm, elementwise, gather, global_average_pool, linear, pool};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -214,6 +214,17 @@ fn add_agrees_with_its_reference() {
 #[test]
 fn last_step_agrees_with_its_reference() {
     try_all(&batches(), elementwise::check_last_step);
+}
+
+#[test]
+fn gather_agrees_with_its_reference() {
+    let plain = gather::Case { size: size(3, 7), capacity: size(3, 7), mel: 12, chunks: 1, masks: [0, 0], changed: false };
+    let changed = gather::Case { capacity: size(5, 9), chunks: 3, masks: [2, 3], changed: true, ..plain };
+    let mut cases = vec![plain, gather::Case { masks: [3, 0], ..plain }];
+    for mel in [1, 4, 13, 128] {
+        cases.extend([gather::Case { mel, ..changed }, gather::Case { mel, size: size(1, 1), chunks: 1, ..changed }]);
+    }
+    try_all(&cases, gather::check);
 }
 
 #[test]
