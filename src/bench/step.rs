@@ -39,6 +39,8 @@ pub struct Measurement {
     pub gpu_ms: Option<f64>,
     /// Milliseconds that the host takes to record and submit a step, its batch included, without waiting for the device.
     pub host_ms: f64,
+    /// Of these, until the submission is handed over to the driver: software may compute within that.
+    pub record_ms: f64,
     /// Kernels per step.
     pub dispatches: usize,
     /// Submissions per step.
@@ -53,6 +55,9 @@ pub struct Measurement {
     pub adapter: String,
     /// Seconds from the start of building the network to the end of the first step.
     pub first_step_seconds: f64,
+    /// That end.
+    #[serde(skip)]
+    pub first_step_ended: Instant,
     /// Kernels that were chosen by measuring: what for, and which.
     pub kernel_choices: BTreeMap<String, String>,
 }
@@ -146,7 +151,8 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
     let mut warm_up = bench.steps(WARM_UP)?;
     let mut counts = bench.step(&mut warm_up, Pass::new(gpu))?;
     gpu.wait()?;
-    let first_step_seconds = start.elapsed().as_secs_f64();
+    let first_step_ended = Instant::now();
+    let first_step_seconds = (first_step_ended - start).as_secs_f64();
     let mut one = Duration::ZERO;
     for _ in 1..WARM_UP {
         let start = Instant::now();
@@ -156,14 +162,15 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
     }
     drop(warm_up);
     let steps = (ROUND_TIME.as_secs_f64() / one.as_secs_f64().max(1e-6)).ceil().clamp(1.0, 200.0) as usize;
-    let (mut best, mut host, mut device, mut means) = (f64::INFINITY, f64::INFINITY, None, Vec::new());
+    let (mut best, mut device, mut means) = (f64::INFINITY, None, Vec::new());
+    let [mut host, mut record] = [f64::INFINITY; 2];
     for _ in 0..ROUNDS {
         let mut round = bench.steps(steps)?;
-        let (start, mut recording) = (Instant::now(), Duration::ZERO);
+        let (start, handing_over, mut hosts) = (Instant::now(), gpu.handing_over(), Duration::ZERO);
         for _ in 0..steps {
             let begin = Instant::now();
             counts = bench.step(&mut round, Pass::timed(gpu, timer.as_ref()))?;
-            recording += begin.elapsed();
+            hosts += begin.elapsed();
             gpu.end_step()?;
         }
         gpu.wait()?;
@@ -174,7 +181,9 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
         if wall < best {
             (best, device) = (wall, seconds);
         }
-        host = host.min(milliseconds(recording.as_secs_f64()));
+        let handing_over = gpu.handing_over() - handing_over;
+        host = host.min(milliseconds(hosts.as_secs_f64()));
+        record = record.min(milliseconds((hosts - handing_over).as_secs_f64()));
     }
     Ok(Measurement {
         workload: workload.name.clone(),
@@ -183,6 +192,7 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
         ms_per_step_median: Quartiles::of(&means).map_or(best, |quartiles| quartiles.median),
         gpu_ms: device,
         host_ms: host,
+        record_ms: record,
         dispatches: counts.dispatches,
         submissions: counts.submissions,
         bytes_bound: counts.bytes_bound,
@@ -190,6 +200,7 @@ pub fn measure(gpu: &Gpu, workload: &Workload) -> Result<Measurement, BuildError
         peak_bytes: gpu.allocated_bytes() - allocated,
         adapter: crate::train::adapter_words(gpu),
         first_step_seconds,
+        first_step_ended,
         kernel_choices: gpu.choices(),
     })
 }

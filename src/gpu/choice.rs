@@ -178,15 +178,16 @@ fn write(path: &Path, contents: &Contents) -> std::io::Result<()> {
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
-/// Where the features are cached, too.
-fn folder(policy: &KernelPolicy) -> Option<PathBuf> {
+/// Where what can be found again is kept; the features are cached there, too.
+pub(super) fn folder(policy: &KernelPolicy) -> Option<PathBuf> {
     use etcetera::BaseStrategy;
     match policy {
-        KernelPolicy::Plain => None,
         KernelPolicy::MeasuredIn(folder) => Some(folder.clone()),
-        KernelPolicy::Measured => match std::env::var_os("MELGRAD_CACHE_DIR").filter(|folder| !folder.is_empty()) {
-            Some(folder) => Some(folder.into()),
-            None => Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("melgrad")),
-        },
+        KernelPolicy::Measured | KernelPolicy::Plain => {
+            match std::env::var_os("MELGRAD_CACHE_DIR").filter(|folder| !folder.is_empty()) {
+                Some(folder) => Some(folder.into()),
+                None => Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("melgrad")),
+            }
+        }
     }
 }

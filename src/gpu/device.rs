@@ -3,6 +3,7 @@
 use super::adapter::{self, AdapterChoice, AdapterSummary};
 use super::choice::{Choices, KernelPolicy};
 use super::pass::Pace;
+use super::pipeline_cache::PipelineCache;
 use super::shader::Kernels;
 use super::tensor::Held;
 use super::{Element, GpuError, Precision, Tensor};
@@ -41,6 +42,7 @@ struct Inner {
     runtime_checks: bool,
     room_for_data: Option<u64>,
     kernels: Kernels,
+    pipelines: PipelineCache,
     choices: Choices,
     pace: Mutex<Pace>,
     health: Arc<Health>,
@@ -62,6 +64,7 @@ impl Gpu {
         let optional = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE
             | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("melgrad"),
@@ -88,6 +91,7 @@ impl Gpu {
         }));
         let pace = Mutex::new(Pace::new(&summary));
         let choices = Choices::new(&summary, options);
+        let pipelines = PipelineCache::open(&device, &adapter.get_info(), &summary, options);
         Ok(Self(
             Arc::new(Inner {
                 summary,
@@ -96,6 +100,7 @@ impl Gpu {
                 runtime_checks: options.runtime_checks,
                 room_for_data: options.room_for_data,
                 kernels: Kernels::default(),
+                pipelines,
                 choices,
                 pace,
                 health,
@@ -246,6 +251,10 @@ impl Gpu {
 
     pub(super) fn kernels(&self) -> &Kernels {
         &self.0.kernels
+    }
+
+    pub(super) fn pipelines(&self) -> &PipelineCache {
+        &self.0.pipelines
     }
 
     pub(super) fn choice_state(&self) -> &Choices {

@@ -18,6 +18,7 @@ mod choice;
 mod device;
 mod error;
 mod pass;
+mod pipeline_cache;
 mod precision;
 mod profile;
 mod readback;

@@ -202,13 +202,17 @@ impl<'g> Pass<'g> {
         let Some(encoder) = self.encoder.take() else { return };
         let queue = self.gpu.queue();
         let submitted = Instant::now();
-        let index = queue.submit([encoder.finish()]);
+        let buffer = encoder.finish();
+        let handed_over = Instant::now();
+        let index = queue.submit([buffer]);
+        let handing_over = handed_over.elapsed();
         if let Some(timer) = self.timer {
             timer.submitted();
         }
         let mut pace = self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner);
         let (work, measured) = (self.work, pace.measured.clone());
         pace.last = Some(index);
+        pace.handing_over += handing_over;
         drop(pace);
         queue.on_submitted_work_done(move || measured.lock().unwrap_or_else(PoisonError::into_inner).done(submitted, work));
         self.work = 0.0;
@@ -231,7 +235,16 @@ impl Gpu {
             let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
             self.device().poll(wait).map_err(|error| GpuError::DeviceLost { message: error.to_string() })?;
         }
+        self.keep_pipelines();
         self.health()
+    }
+}
+
+impl Gpu {
+    /// How long the host has been at handing submissions over, since the device was opened. Software that computes within
+    /// that call computes here.
+    pub fn handing_over(&self) -> Duration {
+        self.pace().lock().unwrap_or_else(PoisonError::into_inner).handing_over
     }
 }
 
@@ -239,6 +252,7 @@ impl Gpu {
 pub(super) struct Pace {
     last: Option<wgpu::SubmissionIndex>,
     steps: VecDeque<wgpu::SubmissionIndex>,
+    handing_over: Duration,
     measured: Arc<Mutex<Measured>>,
 }
 
@@ -251,7 +265,12 @@ struct Measured {
 impl Pace {
     pub(super) fn new(adapter: &AdapterSummary) -> Self {
         let rate = if adapter.is_software() { 2e9 } else { 2e11 };
-        Self { last: None, steps: VecDeque::new(), measured: Arc::new(Mutex::new(Measured { rate, finished: None })) }
+        Self {
+            last: None,
+            steps: VecDeque::new(),
+            handing_over: Duration::ZERO,
+            measured: Arc::new(Mutex::new(Measured { rate, finished: None })),
+        }
     }
 
     fn work_per_submission(&self) -> f64 {
