@@ -72,7 +72,11 @@ const FAMILIES: [(&str, Check); 20] = [
         list.extend(gather::check(gpu, gather::Case { mel: 13, ..whole })?);
         Ok(list)
     }),
-    ("standardise", |gpu| elementwise::check_standardise(gpu, ELEMENTS)),
+    ("standardise", |gpu| {
+        let mut list = elementwise::check_standardise(gpu, ELEMENTS)?;
+        list.extend(elementwise::check_standardise(gpu, elementwise::Case { channels: 12, ..ELEMENTS })?);
+        Ok(list)
+    }),
     ("indrnn", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Sequential))),
     ("indrnn_scan", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Scan))),
     ("dropout", |gpu| {

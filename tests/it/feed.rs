@@ -8,6 +8,7 @@ use melgrad::gpu::{Gpu, GpuOptions};
 use melgrad::reference::noise::Noise;
 use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::{DeviceClips, train_to_marks};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const EVERYTHING: AugmentConfig = AugmentConfig {
@@ -49,7 +50,9 @@ fn both_ways(name: &str, config: &Config, data: &Dataset, marks: &[usize]) -> Ve
     let (clips, none) = (DeviceClips::default(), DeviceClips::default());
     let gathered = left(&gpu(1 << 30), &clips, config, data, marks);
     let streamed = left(&gpu(0), &none, config, data, marks);
-    let bytes: usize = data.samples.iter().map(|sample| 4 * sample.clip.features().data.len()).sum();
+    let files: BTreeMap<_, _> =
+        data.samples.iter().map(|sample| sample.clip.features()).map(|file| (file.data.as_ptr(), 4 * file.data.len())).collect();
+    let bytes: usize = files.values().sum();
     assert_eq!((clips.bytes(), none.bytes()), (bytes as u64, 0), "{name}: what lies on the device");
     for ((file, one), (_, other)) in gathered.iter().zip(&streamed) {
         assert!(one == other, "{name}: {file} differs");
@@ -79,6 +82,15 @@ fn noise(frames: usize, n_mels: usize, clips: usize, longer: usize, window_top_d
     }
 }
 
+/// Every clip in three parts, each a sample.
+fn in_segments(data: &Dataset) -> Dataset {
+    let parts = |sample: &Sample| {
+        let third = sample.clip.frames() / 3;
+        [0, third, 2 * third].map(|first| Sample { clip: Arc::new(sample.clip.segment(first, third)), ..sample.clone() })
+    };
+    Dataset { samples: data.samples.iter().flat_map(parts).collect(), frames: data.frames / 3, ..data.clone() }
+}
+
 fn small(name: ModelName, frames: usize) -> Config {
     let mut config = tiny_config();
     config.model = ModelConfig { hidden: 8, layers: 2, width: 4, blocks: 1, ..ModelConfig::new(name) };
@@ -106,6 +118,7 @@ fn every_augmentation_and_recipe_leaves_the_same_bits_either_way() {
     assert!(first != both_ways("augmented", &augmented, &data, &[2]), "augmentation has no influence");
     both_ways("recipe", &recipe, &data, &[]);
     both_ways("images", &Config { model: small(ModelName::Bbnn, 16).model, ..augmented.clone() }, &data, &[]);
+    both_ways("segments", &augmented, &in_segments(&noise(50, 8, 12, 1, None)), &[]);
     // Bands that do not come in fours, and a floor for each window.
     both_ways("floor", &augmented, &noise(16, 7, 14, 2, Some(35.0)), &[]);
 }

@@ -230,7 +230,9 @@ fn gather_agrees_with_its_reference() {
 #[test]
 fn standardise_agrees_with_its_reference() {
     let mut cases = batches().to_vec();
+    cases.push(elementwise::Case { channels: 12, ..cases[0] });
     cases.extend([1, 2].map(|per_slice| elementwise::Case { per_slice, ..cases[0] }));
+    cases.extend([1, 2].map(|per_slice| elementwise::Case { per_slice, channels: 12, ..cases[0] }));
     try_all(&cases, elementwise::check_standardise);
 }
 
