@@ -44,6 +44,8 @@ pub struct Pass<'g> {
     profile: Option<&'g Profile>,
     /// Of the submission being recorded.
     work: f64,
+    /// The most that it should have: asked for once per submission.
+    most_work: f64,
     counts: Counts,
 }
 
@@ -63,7 +65,8 @@ pub struct Counts {
 impl<'g> Pass<'g> {
     /// Starts recording.
     pub fn new(gpu: &'g Gpu) -> Self {
-        Self { gpu, encoder: None, open: None, timer: None, profile: None, work: 0.0, counts: Counts::default() }
+        let (most_work, counts) = (work_per_submission(gpu), Counts::default());
+        Self { gpu, encoder: None, open: None, timer: None, profile: None, work: 0.0, most_work, counts }
     }
 
     /// Starts recording, with the device time of every submission added to `timer`.
@@ -97,7 +100,7 @@ impl<'g> Pass<'g> {
                 profile.add(dispatch.label(), work, dispatch.bytes_bound, &seconds);
             }
             None => {
-                if self.work > 0.0 && self.work + work as f64 > self.work_per_submission() {
+                if self.work > 0.0 && self.work + work as f64 > self.most_work {
                     self.flush();
                 }
                 self.record(dispatch, grid, immediates, work);
@@ -128,7 +131,7 @@ impl<'g> Pass<'g> {
 
     /// Units of work that one submission, and so one dispatch, should have at most: 200 ms of it, at the measured rate.
     pub fn work_per_submission(&self) -> f64 {
-        self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission()
+        work_per_submission(self.gpu)
     }
 
     /// Copies the first `elements` of `from` to `to`.
@@ -216,9 +219,14 @@ impl<'g> Pass<'g> {
         drop(pace);
         queue.on_submitted_work_done(move || measured.lock().unwrap_or_else(PoisonError::into_inner).done(submitted, work));
         self.work = 0.0;
+        self.most_work = work_per_submission(self.gpu);
         self.counts.submissions += 1;
         let _ = self.gpu.device().poll(wgpu::PollType::Poll);
     }
+}
+
+fn work_per_submission(gpu: &Gpu) -> f64 {
+    gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission()
 }
 
 impl Gpu {

@@ -2,7 +2,7 @@
 
 use super::feed::Feed;
 use crate::dataset::Batches;
-use crate::gpu::{GpuError, Pass, Readback};
+use crate::gpu::{GpuError, Pass};
 use crate::layers::Mode;
 use crate::models::Network;
 
@@ -43,7 +43,8 @@ pub(super) fn evaluate_from(
     let gpu = network.gpu();
     let classes = network.dimensions().classes;
     let most = network.dimensions().batch * classes;
-    let (mut probabilities, mut logits) = (Readback::new(most), Readback::new(most));
+    let mut rings = feed.take_outputs(most);
+    let [probabilities, logits] = &mut rings;
     let mut outputs = vec![Sums::new(classes); clips];
     let mut serving = feed.begin(batches, &[])?;
     for i in 0..batches.len() {
@@ -60,6 +61,7 @@ pub(super) fn evaluate_from(
     }
     // Arrival order is submission order, so the sums over windows have one order too; sorted all the same.
     let (probabilities, logits) = (probabilities.finish(gpu)?, logits.finish(gpu)?);
+    feed.give_back(rings);
     for ((i, probabilities), (_, logits)) in probabilities.iter().zip(&logits) {
         let rows = probabilities.chunks_exact(classes).zip(logits.chunks_exact(classes));
         for (clip, (probabilities, logits)) in batches.indices(*i as usize).zip(rows) {

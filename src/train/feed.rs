@@ -6,7 +6,7 @@
 
 use super::device_clips::{Clips, DeviceClips};
 use crate::dataset::{Batch, Batches, Dataset};
-use crate::gpu::{Element, Gpu, GpuError, Pass, Staging, Stream, Tensor};
+use crate::gpu::{Element, Gpu, GpuError, Pass, Readback, Staging, Stream, Tensor};
 use crate::layers::{Crop, Gather, Size};
 use crate::models::Network;
 use std::cell::RefCell;
@@ -33,6 +33,8 @@ struct Kept {
     masks: usize,
     gather: Option<Rc<Gather>>,
     staging: Option<Staging>,
+    /// For whoever evaluates.
+    outputs: Option<[Readback; 2]>,
 }
 
 /// Batches on their way, in order.
@@ -99,6 +101,16 @@ impl Feed {
         };
         let (features, frames, batch_size) = (self.features.clone(), batches.frames(), batches.batch_size());
         Ok(Serving { features, labels, seeds, sizes, batch_size, frames, next: 0, way })
+    }
+
+    /// Two rings for outputs of so many floats: those that were given back, which have the same size.
+    pub(super) fn take_outputs(&self, elements: usize) -> [Readback; 2] {
+        self.kept.borrow_mut().outputs.take().unwrap_or_else(|| [(); 2].map(|()| Readback::new(elements)))
+    }
+
+    /// Keeps them for the next time, with nothing under way.
+    pub(super) fn give_back(&self, outputs: [Readback; 2]) {
+        self.kept.borrow_mut().outputs = Some(outputs);
     }
 
     /// The crops of all batches, if the device has what they are cut from.
