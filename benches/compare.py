@@ -114,7 +114,7 @@ def once(args, results, save, left):
         save()
     if not args.no_kernels:
         # Half of the time at most: the peers matter more.
-        first, *rows = Stage([args.binary, "bench", "--kernels", "--lines", *choice], left(0.5)).lines() or [{}]
+        first, *rows = Stage([args.binary, "bench", "--each-kernel", "--lines", *choice], left(0.5)).lines() or [{}]
         results["kernels"] = dict(first, kernels=rows)
         save()
     peers = []

@@ -1,4 +1,4 @@
-//! Each kernel by itself beside what the adapter does at most: `melgrad bench --kernels`.
+//! Each kernel by itself beside what the adapter does at most: `melgrad bench --each-kernel`.
 //!
 //! `cargo bench --bench kernels [-- FAMILY.. --json --adapter NAME]`
 
@@ -9,5 +9,5 @@ use std::process::ExitCode;
 fn main() -> anyhow::Result<ExitCode> {
     start_logging();
     let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    Cli::parse_from(["melgrad", "bench", "--kernels"].map(String::from).into_iter().chain(arguments)).run()
+    Cli::parse_from(["melgrad", "bench", "--each-kernel"].map(String::from).into_iter().chain(arguments)).run()
 }

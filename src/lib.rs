@@ -4,7 +4,8 @@
 //! # The way of the data
 //! ```text
 //! file -> Waveform -> resampled -> log-mel -> cache -> Dataset (split by group) -> Batch
-//!   -> GPU: forward -> loss -> the same layers backwards -> clip -> update    one submission per step, nothing read back
+//!   -> GPU: gathered from clips that lie there, or streamed
+//!   -> forward -> loss -> the same layers backwards -> clip -> update    one submission per step, nothing read back
 //!   -> end of epoch: sums -> EpochMetrics -> Event -> progress, metrics.csv, checkpoint
 //! ```
 //!
@@ -28,7 +29,7 @@
 //! | [`cli`] | one file per command; no work is done there |
 //!
 //! Dependencies run one way: `audio -> features -> dataset` and `gpu -> layers -> models, optim` never see each other;
-//! they meet in `train`, through [`dataset::Batch`]. `report` depends on train's events, never the reverse; only `cli`
+//! they meet in `train`, through [`dataset::Batches`]. `report` depends on train's events, never the reverse; only `cli`
 //! depends on `compare`. A test holds this.
 //!
 //! # Invariants
@@ -45,7 +46,8 @@
 //!   is stored, and every sum, is f32.
 //! - **Nothing is checked twice at run time.** Kernels run without wgpu's bounds checks, so the kernel tests run with
 //!   them as well.
-//! - **The host does not wait within an epoch**, except for the step before last. A gradient that is not finite is
+//! - **The host does not wait within an epoch**, except for the step before last, and hands nothing over: what an epoch's
+//!   batches are made of is sent at its start. Whether clips lie on the device or are streamed changes no bit. A gradient that is not finite is
 //!   noticed on the device, which then withholds the update.
 //! - **Batch norm's statistics are made once**, where a map is produced; every reader turns them into a scale and a shift
 //!   of its own, which convolutions apply on load. Normalised maps are stored only where something else reads them.

@@ -5,6 +5,7 @@ use melgrad::cli::{self, Cli};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    cli::start_clock();
     let cli = Cli::parse();
     cli::start_logging();
     match cli.run() {

@@ -1,11 +1,11 @@
 //! Seconds per epoch on a set of GTZAN's size that is made up in memory, by the epoch loop of training itself: batches
-//! cut from the clips, handed over, trained, and their results read back.
+//! cut from the clips, trained, and their results read back.
 
 use crate::config::{Config, ModelName};
 use crate::dataset::{Clip, Dataset, Sample, Split};
 use crate::features::Features;
 use crate::gpu::Gpu;
-use crate::train::{Quartiles, TrainError, Turn, Turns, adapter_words};
+use crate::train::{DeviceClips, Quartiles, TrainError, Turn, Turns, adapter_words};
 use serde::Serialize;
 
 /// Classes of the made-up set.
@@ -62,7 +62,7 @@ pub struct EpochMeasurement {
     pub train_clips: usize,
     /// Median of the device's seconds, where the adapter has timestamps.
     pub gpu_seconds: Option<f64>,
-    /// Median of the host's seconds for cutting batches and handing them over; the device works meanwhile.
+    /// Median of the host's seconds for seeing to it that the device has its batches.
     pub data_seconds: f64,
     /// Bytes of all tensors.
     pub peak_bytes: u64,
@@ -96,11 +96,11 @@ pub fn measure_epochs(
     let defaults = Config::new(ModelName::Indrnn);
     told("making up the data");
     let data = made_up(options.clips, defaults.train.frames, defaults.features.n_mels);
-    let mut networks = Vec::new();
+    let (clips, mut networks) = (DeviceClips::default(), Vec::new());
     for config in &configs {
         told(&format!("warming up {}", config.model.name));
         let before = gpu.allocated_bytes();
-        let turns = Turns::open(gpu, config, &data, options.seconds / LEAST_TURNS as f64)?;
+        let turns = Turns::open(gpu, &clips, config, &data, options.seconds / LEAST_TURNS as f64)?;
         networks.push(Running { config, turns, peak_bytes: gpu.allocated_bytes() - before, taken: Vec::new() });
     }
     for round in 0..MOST_TURNS {

@@ -23,6 +23,8 @@ use crate::gpu::{AdapterChoice, BackendName, Gpu, GpuError, GpuOptions, KernelPo
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 /// Trains music-genre networks on any Vulkan, Metal or DX12 GPU.
 #[derive(Debug, Parser)]
@@ -49,6 +51,10 @@ pub struct Global {
     /// Seed of everything drawn at random
     #[arg(long, global = true, env = "MELGRAD_SEED", value_name = "N")]
     pub seed: Option<u64>,
+    /// Which of several kernels that do the same: the fastest here, measured once and remembered (auto), the first (plain),
+    /// or, to try them, those of a family where there are some (tiled, together, ..) [default: auto]
+    #[arg(long, global = true, env = "MELGRAD_KERNELS", value_name = "KERNELS")]
+    pub kernels: Option<KernelPolicy>,
     /// Settings in TOML, as a run's config.toml; flags and MELGRAD_* variables beat it
     #[arg(long, global = true, env = "MELGRAD_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -59,12 +65,9 @@ impl Global {
     pub fn gpu_options(&self) -> GpuOptions {
         let choice = AdapterChoice { name: self.adapter.clone(), backend: self.backend };
         let says = |name: &str, wanted: &str| std::env::var_os(name).is_some_and(|value| value == wanted);
-        let kernels = match std::env::var("MELGRAD_KERNELS").as_deref() {
-            Ok("plain") => KernelPolicy::Plain,
-            Ok("auto" | "") | Err(_) => KernelPolicy::Measured,
-            Ok(words) => KernelPolicy::Preferring(words.split(',').map(str::to_owned).collect()),
-        };
-        GpuOptions { choice, runtime_checks: says("MELGRAD_RUNTIME_CHECKS", "1"), kernels }
+        let kernels = self.kernels.clone().unwrap_or_default();
+        let room_for_data = std::env::var("MELGRAD_DEVICE_DATA_BYTES").ok().and_then(|bytes| bytes.parse().ok());
+        GpuOptions { choice, runtime_checks: says("MELGRAD_RUNTIME_CHECKS", "1"), kernels, room_for_data }
     }
 
     /// Opens the device.
@@ -131,6 +134,19 @@ fn say(line: impl std::fmt::Display) {
         }
         std::process::exit(if quiet { 0 } else { 7 });
     }
+}
+
+/// When the program began.
+static BEGAN: OnceLock<Instant> = OnceLock::new();
+
+/// Notes when the program begins: the first thing that it does.
+pub fn start_clock() {
+    let _ = BEGAN.set(Instant::now());
+}
+
+/// Seconds from then to `end`; none where nobody noted it.
+fn seconds_until(end: Instant) -> Option<f64> {
+    BEGAN.get().map(|began| (end - *began).as_secs_f64())
 }
 
 /// Sends log lines to standard error: warnings, or what `MELGRAD_LOG` asks for (`MELGRAD_LOG=debug`).

@@ -13,11 +13,11 @@ use super::{Capsule, CapsuleError, Cell, CompareError, StudyDirectory, StudyErro
 use crate::config::Config;
 use crate::dataset::{Collection, DatasetError};
 use crate::gpu::Gpu;
-use crate::train::TrainError;
 use crate::train::checkpoint::MODEL_FILE;
 use crate::train::event::Observer;
 use crate::train::metrics::accuracy_ci95;
 use crate::train::run_directory::RunDirectory;
+use crate::train::{DeviceClips, TrainError};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -144,7 +144,7 @@ fn train(
         let run = RunDirectory::create(Some(&directory.cell(cell)), cell).map_err(CompareError::from)?;
         let failed = |error| CompareError::Train { cell: cell.to_string(), source: TrainError::Observer(error) };
         let mut observer = observe(&run).map_err(failed)?;
-        run::train(gpu, &capsule.study, directory, cell, config, &tested.data, &run, observer.as_mut())?;
+        run::train(gpu, &DeviceClips::default(), &capsule.study, directory, cell, config, &tested.data, &run, observer.as_mut())?;
     }
     if let Some(epoch) = directory.result(cell).map_err(CompareError::from)?.and_then(|result| result.diverged_in) {
         return Ok(Err(epoch));

@@ -10,7 +10,7 @@ use crate::train::baseline::{Baseline, BaselineError};
 use crate::train::checkpoint::read_model;
 use crate::train::event::Observer;
 use crate::train::run_directory::{RunDirectory, RunDirectoryError};
-use crate::train::{Mark, TrainError, evaluate_part, restore, train_to_marks};
+use crate::train::{DeviceClips, Mark, TrainError, evaluate_part, restore, train_to_marks};
 
 /// What can end a study.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub fn run(
     mut data: impl FnMut(&Entry, Draw) -> Result<Dataset, DatasetError>,
     mut observe: impl FnMut(&Cell, &RunDirectory, usize, usize) -> std::io::Result<Box<dyn Observer>>,
 ) -> Result<(), CompareError> {
-    let mut open = Vec::new();
+    let (clips, mut open) = (DeviceClips::default(), Vec::new());
     for (_, cell) in study.cells().into_iter().enumerate().filter(|(place, _)| shard.has(*place)) {
         if directory.result(&cell)?.is_none() {
             open.push(cell);
@@ -65,7 +65,7 @@ pub fn run(
         let failed = |source: TrainError| CompareError::Train { cell: cell.to_string(), source };
         let mut observer = observer.map_err(|error| failed(TrainError::Observer(error)))?;
         match entry {
-            Entry::Network(config) => train(gpu, study, directory, cell, config, &data, &run, observer.as_mut())?,
+            Entry::Network(config) => train(gpu, &clips, study, directory, cell, config, &data, &run, observer.as_mut())?,
             Entry::Baseline(reading) => fit(directory, cell, reading, &data, &run)?,
         }
     }
@@ -75,6 +75,7 @@ pub fn run(
 /// Trains one cell of a network into its new directory, and finishes it.
 pub(super) fn train(
     gpu: &Gpu,
+    clips: &DeviceClips,
     study: &Study,
     directory: &StudyDirectory,
     cell: &Cell,
@@ -91,7 +92,7 @@ pub(super) fn train(
     run.write_environment(serde_json::to_value(gpu.summary()).unwrap_or_default())?;
     // A run that is a mark itself is looked at once, at its end.
     let marks: &[usize] = if study.independent { &[] } else { &study.marks };
-    match train_to_marks(gpu, &config, data, run, marks, observer) {
+    match train_to_marks(gpu, clips, &config, data, run, marks, observer) {
         Ok(trained) => {
             let lengths = if study.is_final(cell) { by_length(gpu, &config, data, run)? } else { Vec::new() };
             let timing = CellTiming {

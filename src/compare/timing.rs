@@ -6,7 +6,7 @@ use crate::config::ModelName;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 pub use crate::train::Quartiles;
-use crate::train::{Turns, adapter_words};
+use crate::train::{DeviceClips, Turns, adapter_words};
 use serde::{Deserialize, Serialize};
 
 /// What the genre study (GTZAN, a GeForce GPU) printed, in seconds per epoch: IndRNN 0.23, RNN 0.27, LSTM 0.68.
@@ -72,12 +72,12 @@ pub fn time_epochs(
         }
     }
     let [mut train_clips, mut test_clips] = [0, 0];
-    let mut turns = Vec::new();
+    let (clips, mut turns) = (DeviceClips::default(), Vec::new());
     for (model, config, data) in &networks {
         use crate::dataset::Split;
         (train_clips, test_clips) = (data.part(Split::Train).len(), data.part(Split::Test).len());
         told(&format!("warming up {}", study.label(*model)));
-        let opened = Turns::open(gpu, config, data, most_seconds).map_err(failed(*model))?;
+        let opened = Turns::open(gpu, &clips, config, data, most_seconds).map_err(failed(*model))?;
         turns.push((*model, opened, ModelTiming::new(study.label(*model), config.model.name)));
     }
     for round in 0..rounds {

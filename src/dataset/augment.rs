@@ -34,38 +34,32 @@ impl Augmentation {
         Self { config: config.clone(), generator: generator(seed, &format!("augmentation of epoch {epoch}")) }
     }
 
-    /// Changes the crop of clip `clip` in its place: `(frames, n_mels)` decibels.
-    pub fn apply(&self, clip: usize, crop: &mut [f32], n_mels: usize) {
+    /// What happens to a crop of `frames` frames of clip `clip`.
+    pub fn draw(&self, clip: usize, frames: usize, n_mels: usize) -> Changes {
         let config = &self.config;
+        let mut changes = Changes::default();
         if config.time_shift > 0 {
-            rotate(crop, n_mels, config.time_shift, &mut self.numbers(clip, Draw::Shift));
+            changes.later = shift(frames, config.time_shift, &mut self.numbers(clip, Draw::Shift));
         }
         if config.gain_db > 0.0 {
-            // Sound that is louder by some decibels has a log-mel that is higher by as many in every bin. That holds for
-            // bins at the floor of `top_db` too: the floor is relative to the loudest bin, which moves along.
-            let gain = self.numbers(clip, Draw::Gain).random_range(-config.gain_db..=config.gain_db);
-            crop.iter_mut().for_each(|decibels| *decibels += gain);
+            changes.gain = self.numbers(clip, Draw::Gain).random_range(-config.gain_db..=config.gain_db);
         }
-        if config.time_masks + config.mel_masks > 0 {
-            self.mask(clip, crop, n_mels);
+        if config.time_masks > 0 {
+            let mut numbers = self.numbers(clip, Draw::TimeMasks);
+            let mask = || stretch(frames, config.time_mask_frames, &mut numbers);
+            changes.time_masks = std::iter::repeat_with(mask).take(config.time_masks).collect();
         }
+        if config.mel_masks > 0 {
+            let mut numbers = self.numbers(clip, Draw::MelMasks);
+            let mask = || stretch(n_mels, config.mel_mask_bands, &mut numbers);
+            changes.mel_masks = std::iter::repeat_with(mask).take(config.mel_masks).collect();
+        }
+        changes
     }
 
-    /// The paper masks with 0 where features have mean 0: with what says nothing. Decibels have no such zero, so it is
-    /// the mean of the crop, taken before the first mask so that masks do not depend on each other.
-    fn mask(&self, clip: usize, crop: &mut [f32], n_mels: usize) {
-        let config = &self.config;
-        let (mean, frames) = (mean(crop), crop.len() / n_mels);
-        let mut numbers = self.numbers(clip, Draw::TimeMasks);
-        for _ in 0..config.time_masks {
-            let masked = stretch(frames, config.time_mask_frames, &mut numbers);
-            crop[masked.start * n_mels..masked.end * n_mels].fill(mean);
-        }
-        let mut numbers = self.numbers(clip, Draw::MelMasks);
-        for _ in 0..config.mel_masks {
-            let masked = stretch(n_mels, config.mel_mask_bands, &mut numbers);
-            crop.chunks_exact_mut(n_mels).for_each(|frame| frame[masked.clone()].fill(mean));
-        }
+    /// Whether crops are masked.
+    pub fn masks(&self) -> bool {
+        self.config.time_masks + self.config.mel_masks > 0
     }
 
     fn numbers(&self, clip: usize, draw: Draw) -> ChaCha8Rng {
@@ -75,12 +69,50 @@ impl Augmentation {
     }
 }
 
-/// What leaves at one end enters at the other.
-fn rotate(crop: &mut [f32], n_mels: usize, most: usize, numbers: &mut ChaCha8Rng) {
+/// What happens to one crop.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// Frames that it is rotated by: what leaves at the end enters at the beginning.
+    pub later: usize,
+    /// Decibels added.
+    ///
+    /// Sound that is louder by some decibels has a log-mel that is higher by as many in every bin. That holds for bins at the
+    /// floor of `top_db` too: the floor is relative to the loudest bin, which moves along.
+    pub gain: f32,
+    /// Frames of the rotated crop that say nothing.
+    pub time_masks: Vec<Range<usize>>,
+    /// Bands that say nothing.
+    pub mel_masks: Vec<Range<usize>>,
+}
+
+impl Changes {
+    /// Changes a crop in its place: `(frames, n_mels)` decibels. Returns what masks are filled with; 0 where there are none.
+    ///
+    /// The paper masks with 0 where features have mean 0: with what says nothing. Decibels have no such zero, so it is
+    /// the mean of the crop, taken before the first mask so that masks do not depend on each other.
+    pub fn apply(&self, crop: &mut [f32], n_mels: usize) -> f32 {
+        crop.rotate_right(self.later * n_mels);
+        if self.gain != 0.0 {
+            crop.iter_mut().for_each(|decibels| *decibels += self.gain);
+        }
+        if self.time_masks.is_empty() && self.mel_masks.is_empty() {
+            return 0.0;
+        }
+        let mean = mean(crop);
+        for masked in &self.time_masks {
+            crop[masked.start * n_mels..masked.end * n_mels].fill(mean);
+        }
+        for masked in &self.mel_masks {
+            crop.chunks_exact_mut(n_mels).for_each(|frame| frame[masked.clone()].fill(mean));
+        }
+        mean
+    }
+}
+
+/// Frames by which a crop begins later, up to `most` either way.
+fn shift(frames: usize, most: usize, numbers: &mut ChaCha8Rng) -> usize {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let frames = (crop.len() / n_mels) as i64;
-    let later = numbers.random_range(-most..=most).rem_euclid(frames);
-    crop.rotate_right(later as usize * n_mels);
+    numbers.random_range(-most..=most).rem_euclid(frames as i64) as usize
 }
 
 /// A stretch of `0..length` of uniform width up to `most` (or `length`, if that is less) at a uniform place.

@@ -1,11 +1,12 @@
 //! Batches: where the data meets the GPU.
 
-use super::augment::Augmentation;
+use super::augment::{Augmentation, Changes};
 use super::seed::generator;
 use super::{Clip, Dataset, Split};
 use crate::config::AugmentConfig;
 use rand::RngExt;
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Windows of several clips, ready to be uploaded.
@@ -33,6 +34,21 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+}
+
+/// What a window is made of, for whoever has the clips elsewhere and makes batches there.
+#[derive(Debug, Clone)]
+pub struct Crop<'a> {
+    /// What it is cut from.
+    pub clip: &'a Arc<Clip>,
+    /// Its first frame in the clip.
+    pub start: usize,
+    /// Decibels below this are raised to it.
+    pub floor: Option<f32>,
+    /// What then happens to it.
+    pub changes: Changes,
+    /// What the masks of `changes` are filled with.
+    pub mean: f32,
 }
 
 /// Which windows of a clip are evaluated.
@@ -107,6 +123,12 @@ impl Batches {
         Self { plan, frames, n_mels, batch_size, augmentation: None }
     }
 
+    /// The same windows `times` over.
+    pub fn repeated(mut self, times: usize) -> Self {
+        self.plan = std::iter::repeat_n(self.plan, times).flatten().collect();
+        self
+    }
+
     /// The first `batches` of them.
     pub fn take(mut self, batches: usize) -> Self {
         self.plan.truncate(batches * self.batch_size);
@@ -142,7 +164,8 @@ impl Batches {
             let begin = batch.features.len();
             window.clip.append_window(window.start, self.frames, &mut batch.features);
             if let Some(augmentation) = &self.augmentation {
-                augmentation.apply(window.index, &mut batch.features[begin..], self.n_mels);
+                let changes = augmentation.draw(window.index, self.frames, self.n_mels);
+                changes.apply(&mut batch.features[begin..], self.n_mels);
             }
         }
         batch.labels.clear();
@@ -151,9 +174,66 @@ impl Batches {
         batch.indices.extend(plan.iter().map(|window| window.index));
     }
 
+    /// What every window is made of, batch after batch. It takes a look at the decibels only where masks or a floor depend on
+    /// them, then with all cores.
+    pub fn crops(&self) -> Vec<Crop<'_>> {
+        let reads = self.augmentation.as_ref().is_some_and(Augmentation::masks);
+        let crop = |window: &'_ Window, scratch: &mut Vec<f32>| {
+            let Window { ref clip, index, start, .. } = *window;
+            let augmentation = self.augmentation.as_ref();
+            let changes = augmentation.map(|augmentation| augmentation.draw(index, self.frames, self.n_mels));
+            let (changes, mut mean) = (changes.unwrap_or_default(), 0.0);
+            if reads {
+                scratch.clear();
+                clip.append_window(start, self.frames, scratch);
+                mean = changes.apply(scratch, self.n_mels);
+            }
+            (clip.floor(start, self.frames), changes, mean)
+        };
+        let made: Vec<_> = if reads || self.plan.iter().any(|window| window.clip.cuts_per_window()) {
+            self.plan.par_iter().map_init(Vec::new, |scratch, window| crop(window, scratch)).collect()
+        } else {
+            self.plan.iter().map(|window| crop(window, &mut Vec::new())).collect()
+        };
+        let crop = |(window, (floor, changes, mean))| {
+            let Window { clip, start, .. }: &Window = window;
+            Crop { clip, start: *start, floor, changes, mean }
+        };
+        self.plan.iter().zip(made).map(crop).collect()
+    }
+
+    /// What every window is cut from.
+    pub fn clips(&self) -> impl Iterator<Item = &Arc<Clip>> {
+        self.plan.iter().map(|window| &window.clip)
+    }
+
+    /// Frames of each window.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Most windows of a batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    fn part(&self, i: usize) -> &[Window] {
+        self.plan.chunks(self.batch_size).nth(i).unwrap_or_default()
+    }
+
+    /// Windows of batch `i`.
+    pub fn windows_of(&self, i: usize) -> usize {
+        self.part(i).len()
+    }
+
     /// The labels of batch `i`, as [`Batches::fill`] gives them.
     pub fn labels(&self, i: usize) -> impl Iterator<Item = u32> + '_ {
-        self.plan.chunks(self.batch_size).nth(i).unwrap_or_default().iter().map(|window| window.label)
+        self.part(i).iter().map(|window| window.label)
+    }
+
+    /// The samples of batch `i`, as [`Batches::fill`] gives them.
+    pub fn indices(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
+        self.part(i).iter().map(|window| window.index)
     }
 
     /// Every batch in turn, each in its own memory.

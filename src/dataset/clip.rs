@@ -117,13 +117,16 @@ impl Clip {
     /// If the window reaches past the end.
     pub fn append_window(&self, start: usize, frames: usize, out: &mut Vec<f32>) {
         let window = self.range(start, frames);
-        match self.window_top_db {
+        match self.floor(start, frames) {
             None => out.extend_from_slice(window),
-            Some(top_db) => {
-                let floor = window.iter().copied().fold(f32::NEG_INFINITY, f32::max) - top_db;
-                out.extend(window.iter().map(|decibels| decibels.max(floor)));
-            }
+            Some(floor) => out.extend(window.iter().map(|decibels| decibels.max(floor))),
         }
+    }
+
+    /// What decibels of the window of `frames` frames from `start` are raised to, where `top_db` is taken per window.
+    pub fn floor(&self, start: usize, frames: usize) -> Option<f32> {
+        let top_db = self.window_top_db?;
+        Some(self.range(start, frames).iter().copied().fold(f32::NEG_INFINITY, f32::max) - top_db)
     }
 }
 

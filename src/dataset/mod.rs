@@ -41,7 +41,8 @@ mod split;
 mod statistics;
 mod tagged;
 
-pub use batch::{Batch, Batches, Windows};
+pub use augment::Changes;
+pub use batch::{Batch, Batches, Crop, Windows};
 pub use builtin::{attribution, collect_builtin, licences, load_builtin};
 pub use cache::CachePolicy;
 pub use clip::{Clip, window_starts};

@@ -70,6 +70,8 @@ pub struct AdapterSummary {
     pub timestamps: bool,
     /// Constants set per dispatch, which every kernel needs: bytes.
     pub immediate_bytes: u32,
+    /// Bytes of the memory nearest to it, where the interface says so.
+    pub memory_bytes: Option<u64>,
     /// The largest buffer in bytes.
     pub max_buffer_bytes: u64,
     /// The largest storage binding in bytes.
@@ -113,6 +115,7 @@ impl AdapterSummary {
             cooperative_matrix: matrices,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             immediate_bytes: if features.contains(wgpu::Features::IMMEDIATES) { limits.max_immediate_size } else { 0 },
+            memory_bytes: memory(adapter, backend),
             max_buffer_bytes: limits.max_buffer_size,
             // Indices in kernels are 32-bit; some adapters offer more than those reach.
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(i32::MAX as u64),
@@ -134,6 +137,28 @@ impl AdapterSummary {
     fn words(&self) -> String {
         format!("{} = {} ({})", self.index, self.name, self.backend)
     }
+}
+
+/// The largest heap that is local to the device. wgpu itself does not say.
+#[cfg(not(target_vendor = "apple"))]
+fn memory(adapter: &wgpu::Adapter, backend: BackendName) -> Option<u64> {
+    /// VK_MEMORY_HEAP_DEVICE_LOCAL_BIT
+    const LOCAL: u32 = 1;
+    if backend != BackendName::Vulkan {
+        return None;
+    }
+    // SAFETY: nothing is destroyed, and the handle does not leave this function.
+    let inner = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let instance = inner.shared_instance().raw_instance();
+    // SAFETY: a question about a device of that instance.
+    let properties = unsafe { instance.get_physical_device_memory_properties(inner.raw_physical_device()) };
+    let heaps = &properties.memory_heaps[..properties.memory_heap_count as usize];
+    heaps.iter().filter(|heap| heap.flags.as_raw() & LOCAL != 0).map(|heap| heap.size).max()
+}
+
+#[cfg(target_vendor = "apple")]
+fn memory(_: &wgpu::Adapter, _: BackendName) -> Option<u64> {
+    None
 }
 
 /// Every adapter that can compute, hardware before software; the order that indices refer to.
@@ -211,6 +236,7 @@ mod tests {
             cooperative_matrix: Vec::new(),
             timestamps: true,
             immediate_bytes: 128,
+            memory_bytes: None,
             max_buffer_bytes: 1 << 30,
             max_binding_bytes: 1 << 30,
             storage_buffers: 32,

@@ -31,6 +31,25 @@ pub enum KernelPolicy {
     Preferring(Vec<String>),
 }
 
+/// Families that [`KernelPolicy::Preferring`] is for.
+const FAMILIES: [&str; 4] = ["tiled", "together", "matrix", "wavefront"];
+
+impl std::str::FromStr for KernelPolicy {
+    type Err = String;
+
+    /// `auto`, `plain`, or names of families between commas.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" | "auto" => Ok(Self::Measured),
+            "plain" => Ok(Self::Plain),
+            names => match names.split(',').find(|name| !FAMILIES.contains(name)) {
+                Some(name) => Err(format!("no kernels are called {name}: use auto, plain, or some of {}", FAMILIES.join(","))),
+                None => Ok(Self::Preferring(names.split(',').map(str::to_owned).collect())),
+            },
+        }
+    }
+}
+
 /// Candidates set up to be measured, known by their places.
 pub trait Contest {
     /// How long `candidate` takes, everything that it was given before being done.
@@ -192,15 +211,16 @@ fn write(path: &Path, contents: &Contents) -> std::io::Result<()> {
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
-/// Where the features are cached, too.
-fn folder(policy: &KernelPolicy) -> Option<PathBuf> {
+/// Where what can be found again is kept; the features are cached there, too.
+pub(super) fn folder(policy: &KernelPolicy) -> Option<PathBuf> {
     use etcetera::BaseStrategy;
     match policy {
-        KernelPolicy::Plain | KernelPolicy::Preferring(_) => None,
         KernelPolicy::MeasuredIn(folder) => Some(folder.clone()),
-        KernelPolicy::Measured => match std::env::var_os("MELGRAD_CACHE_DIR").filter(|folder| !folder.is_empty()) {
-            Some(folder) => Some(folder.into()),
-            None => Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("melgrad")),
-        },
+        KernelPolicy::Measured | KernelPolicy::Plain | KernelPolicy::Preferring(_) => {
+            match std::env::var_os("MELGRAD_CACHE_DIR").filter(|folder| !folder.is_empty()) {
+                Some(folder) => Some(folder.into()),
+                None => Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("melgrad")),
+            }
+        }
     }
 }

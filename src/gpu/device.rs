@@ -3,6 +3,7 @@
 use super::adapter::{self, AdapterChoice, AdapterSummary};
 use super::choice::{Choices, KernelPolicy};
 use super::pass::Pace;
+use super::pipeline_cache::PipelineCache;
 use super::shader::Kernels;
 use super::tensor::Held;
 use super::{Element, GpuError, Precision, Tensor};
@@ -13,6 +14,9 @@ use std::time::Duration;
 /// How long a callback may take to be called once the device is idle.
 pub(super) const CALLBACK_LIMIT: Duration = Duration::from_secs(10);
 
+/// Room for data where nothing is known of the device's memory.
+const LEAST_ROOM: u64 = 1 << 30;
+
 /// How a device is opened.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
@@ -22,6 +26,9 @@ pub struct GpuOptions {
     pub runtime_checks: bool,
     /// Whether kernels that do the same are measured against each other, and where the outcome is kept.
     pub kernels: KernelPolicy,
+    /// Bytes that data sets may take on the device, where it is not for [`Gpu::room_for_data`] to say: with 0 every batch is
+    /// streamed.
+    pub room_for_data: Option<u64>,
 }
 
 /// A device, its queue and its compiled kernels; cheap to clone. What is built through a handle multiplies in its precision.
@@ -33,7 +40,9 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     runtime_checks: bool,
+    room_for_data: Option<u64>,
     kernels: Kernels,
+    pipelines: PipelineCache,
     choices: Choices,
     pace: Mutex<Pace>,
     health: Arc<Health>,
@@ -55,6 +64,7 @@ impl Gpu {
         let optional = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE
             | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("melgrad"),
@@ -81,13 +91,16 @@ impl Gpu {
         }));
         let pace = Mutex::new(Pace::new(&summary));
         let choices = Choices::new(&summary, options);
+        let pipelines = PipelineCache::open(&device, &adapter.get_info(), &summary, options);
         Ok(Self(
             Arc::new(Inner {
                 summary,
                 device,
                 queue,
                 runtime_checks: options.runtime_checks,
+                room_for_data: options.room_for_data,
                 kernels: Kernels::default(),
+                pipelines,
                 choices,
                 pace,
                 health,
@@ -186,6 +199,20 @@ impl Gpu {
         Ok(bytemuck::pod_collect_to_vec(&view))
     }
 
+    /// Waits until everything written is where it belongs: until then it lies at the host's, too.
+    pub fn flush(&self) -> Result<(), GpuError> {
+        self.0.queue.submit([]);
+        self.wait()
+    }
+
+    /// Bytes that data sets may take, so that most is left for networks: of memory of the device's own half, of memory that
+    /// it shares with the host a quarter, or what nearly every device has where the size is not known.
+    pub fn room_for_data(&self) -> u64 {
+        let AdapterSummary { memory_bytes, kind, .. } = self.0.summary;
+        let share = if kind == "discrete" { 2 } else { 4 };
+        self.0.room_for_data.unwrap_or_else(|| memory_bytes.map_or(LEAST_ROOM, |bytes| bytes / share))
+    }
+
     /// Waits for everything submitted; a failure that no call has returned yet is returned here.
     pub fn wait(&self) -> Result<(), GpuError> {
         let outcome = self.device().poll(wgpu::PollType::wait_indefinitely());
@@ -224,6 +251,10 @@ impl Gpu {
 
     pub(super) fn kernels(&self) -> &Kernels {
         &self.0.kernels
+    }
+
+    pub(super) fn pipelines(&self) -> &PipelineCache {
+        &self.0.pipelines
     }
 
     pub(super) fn choice_state(&self) -> &Choices {

@@ -44,6 +44,8 @@ pub struct Pass<'g> {
     profile: Option<&'g Profile>,
     /// Of the submission being recorded.
     work: f64,
+    /// The most that it should have: asked for once per submission.
+    most_work: f64,
     counts: Counts,
 }
 
@@ -63,7 +65,8 @@ pub struct Counts {
 impl<'g> Pass<'g> {
     /// Starts recording.
     pub fn new(gpu: &'g Gpu) -> Self {
-        Self { gpu, encoder: None, open: None, timer: None, profile: None, work: 0.0, counts: Counts::default() }
+        let (most_work, counts) = (work_per_submission(gpu), Counts::default());
+        Self { gpu, encoder: None, open: None, timer: None, profile: None, work: 0.0, most_work, counts }
     }
 
     /// Starts recording, with the device time of every submission added to `timer`.
@@ -97,7 +100,7 @@ impl<'g> Pass<'g> {
                 profile.add(dispatch.label(), work, dispatch.bytes_bound, &seconds);
             }
             None => {
-                if self.work > 0.0 && self.work + work as f64 > self.work_per_submission() {
+                if self.work > 0.0 && self.work + work as f64 > self.most_work {
                     self.flush();
                 }
                 self.record(dispatch, grid, immediates, work);
@@ -128,7 +131,7 @@ impl<'g> Pass<'g> {
 
     /// Units of work that one submission, and so one dispatch, should have at most: 200 ms of it, at the measured rate.
     pub fn work_per_submission(&self) -> f64 {
-        self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission()
+        work_per_submission(self.gpu)
     }
 
     /// Copies the first `elements` of `from` to `to`.
@@ -145,6 +148,11 @@ impl<'g> Pass<'g> {
     pub(super) fn copy_to_buffer(&mut self, from: &Tensor, to: &wgpu::Buffer, offset: u64, bytes: u64) {
         self.close();
         self.encoder().copy_buffer_to_buffer(from.buffer(), from.offset(), to, offset, bytes);
+    }
+
+    pub(super) fn copy_from_buffer(&mut self, from: &wgpu::Buffer, to: &Tensor, bytes: u64) {
+        self.close();
+        self.encoder().copy_buffer_to_buffer(from, 0, to.buffer(), to.offset(), bytes);
     }
 
     /// The device that it is for.
@@ -197,19 +205,28 @@ impl<'g> Pass<'g> {
         let Some(encoder) = self.encoder.take() else { return };
         let queue = self.gpu.queue();
         let submitted = Instant::now();
-        let index = queue.submit([encoder.finish()]);
+        let buffer = encoder.finish();
+        let handed_over = Instant::now();
+        let index = queue.submit([buffer]);
+        let handing_over = handed_over.elapsed();
         if let Some(timer) = self.timer {
             timer.submitted();
         }
         let mut pace = self.gpu.pace().lock().unwrap_or_else(PoisonError::into_inner);
         let (work, measured) = (self.work, pace.measured.clone());
         pace.last = Some(index);
+        pace.handing_over += handing_over;
         drop(pace);
         queue.on_submitted_work_done(move || measured.lock().unwrap_or_else(PoisonError::into_inner).done(submitted, work));
         self.work = 0.0;
+        self.most_work = work_per_submission(self.gpu);
         self.counts.submissions += 1;
         let _ = self.gpu.device().poll(wgpu::PollType::Poll);
     }
+}
+
+fn work_per_submission(gpu: &Gpu) -> f64 {
+    gpu.pace().lock().unwrap_or_else(PoisonError::into_inner).work_per_submission()
 }
 
 impl Gpu {
@@ -226,7 +243,16 @@ impl Gpu {
             let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
             self.device().poll(wait).map_err(|error| GpuError::DeviceLost { message: error.to_string() })?;
         }
+        self.keep_pipelines();
         self.health()
+    }
+}
+
+impl Gpu {
+    /// How long the host has been at handing submissions over, since the device was opened. Software that computes within
+    /// that call computes here.
+    pub fn handing_over(&self) -> Duration {
+        self.pace().lock().unwrap_or_else(PoisonError::into_inner).handing_over
     }
 }
 
@@ -234,6 +260,7 @@ impl Gpu {
 pub(super) struct Pace {
     last: Option<wgpu::SubmissionIndex>,
     steps: VecDeque<wgpu::SubmissionIndex>,
+    handing_over: Duration,
     measured: Arc<Mutex<Measured>>,
 }
 
@@ -246,7 +273,12 @@ struct Measured {
 impl Pace {
     pub(super) fn new(adapter: &AdapterSummary) -> Self {
         let rate = if adapter.is_software() { 2e9 } else { 2e11 };
-        Self { last: None, steps: VecDeque::new(), measured: Arc::new(Mutex::new(Measured { rate, finished: None })) }
+        Self {
+            last: None,
+            steps: VecDeque::new(),
+            handing_over: Duration::ZERO,
+            measured: Arc::new(Mutex::new(Measured { rate, finished: None })),
+        }
     }
 
     fn work_per_submission(&self) -> f64 {

@@ -168,7 +168,7 @@ fn compile(gpu: &Gpu, shader: &str, source: &str, entry: &str) -> Result<Kernel,
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: gpu.pipelines().for_compiling(),
         });
         Kernel { label: label.clone(), pipeline, immediate_bytes, layout, bindings }
     })

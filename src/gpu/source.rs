@@ -29,6 +29,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "convolution_tiled_back",
     "convolution_tiled_weight",
     "dropout",
+    "gather",
     "global_average_pool",
     "gradient_clip",
     "gru",

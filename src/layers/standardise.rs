@@ -21,6 +21,8 @@ pub struct Standardise {
     /// Per band; 1 until the host writes it.
     pub std: Tensor,
     mel: usize,
+    /// Elements that an invocation moves.
+    vector: usize,
     forward: Dispatch,
 }
 
@@ -31,19 +33,31 @@ impl Standardise {
         let mean = gpu.tensor("input.mean", Element::F32, &[mel])?;
         let std = gpu.tensor("input.std", Element::F32, &[mel])?;
         gpu.write(&std, &vec![1.0f32; mel]);
-        let (entry, slice) = match to {
-            StandardiseTo::Sequence => ("sequence", features.shape()[0]),
-            StandardiseTo::Image(slices) => ("image", slices.per()),
+        let vector = if mel.is_multiple_of(4) { 4 } else { 1 };
+        let (entry, slice) = match (to, vector) {
+            (StandardiseTo::Sequence, 1) => ("sequence", features.shape()[0]),
+            (StandardiseTo::Sequence, _) => ("sequence_vectors", features.shape()[0]),
+            (StandardiseTo::Image(slices), 1) => ("image", slices.per()),
+            (StandardiseTo::Image(slices), _) => ("image_vectors", slices.per()),
+        };
+        let names = match vector {
+            1 => ["features", "mean", "deviation", "y"],
+            _ => ["feature_vectors", "mean_vectors", "deviation_vectors", "y_vectors"],
         };
         let constants = [("MEL", mel.into()), ("SLICE", slice.into()), ("SLICE_FRAMES", features.shape()[1].into())];
-        let tensors = [("features", features), ("mean", &mean), ("deviation", &std), ("y", y)];
+        let tensors: Vec<_> = names.into_iter().zip([features, &mean, &std, y]).collect();
         let forward = STANDARDISE.dispatch(gpu, entry, &constants, &tensors)?;
-        Ok(Self { mean, std, mel, forward })
+        Ok(Self { mean, std, mel, vector, forward })
     }
 
     /// Of a whole batch.
     pub fn forward(&self, pass: &mut Pass<'_>, size: Size) {
         let elements = size.batch * size.frames * self.mel;
-        pass.run(&self.forward, Grid::threads(elements, 64), &[size.batch as u32, size.frames as u32], 2 * elements);
+        pass.run(
+            &self.forward,
+            Grid::threads(elements / self.vector, 64),
+            &[size.batch as u32, size.frames as u32],
+            2 * elements,
+        );
     }
 }

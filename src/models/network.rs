@@ -90,6 +90,17 @@ impl Network {
         &self.loss
     }
 
+    /// Where a batch (batch, frames, mel) is read from: for whoever puts it there by kernels or copies, not by
+    /// [`Network::upload`].
+    pub fn features(&self) -> &Tensor {
+        &self.features
+    }
+
+    /// The two words that dropout draws its masks from, likewise: see [`Network::set_dropout_seed`].
+    pub fn dropout_seed(&self) -> &Tensor {
+        &self.seed
+    }
+
     /// Logits (batch, classes) of the last batch.
     pub fn logits(&self) -> &Tensor {
         &self.logits.value.tensor

@@ -17,6 +17,7 @@ pub mod batch_norm;
 pub mod convolution;
 pub mod dropout;
 pub mod finite_difference;
+pub mod gather;
 pub mod global_average_pool;
 pub mod gradient_clip;
 pub mod gru;

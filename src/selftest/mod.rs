@@ -14,6 +14,7 @@ mod comparison;
 pub mod convolution;
 pub mod dropout;
 pub mod elementwise;
+pub mod gather;
 pub mod global_average_pool;
 pub mod indrnn;
 pub mod linear;

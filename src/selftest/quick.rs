@@ -1,8 +1,8 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, accumulate, batch_norm, convolution, dropout, elementwise, global_average_pool, indrnn, linear, optimizer, pool,
-    recurrent, softmax_cross_entropy,
+    Comparison, accumulate, batch_norm, convolution, dropout, elementwise, gather, global_average_pool, indrnn, linear,
+    optimizer, pool, recurrent, softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{Cell, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size};
@@ -39,7 +39,7 @@ const RECURRENT_HIDDEN: usize = 33;
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 19] = [
+const FAMILIES: [(&str, Check); 20] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -66,7 +66,17 @@ const FAMILIES: [(&str, Check); 19] = [
     }),
     ("relu", |gpu| elementwise::check_relu(gpu, ELEMENTS)),
     ("last_step", |gpu| elementwise::check_last_step(gpu, ELEMENTS)),
-    ("standardise", |gpu| elementwise::check_standardise(gpu, ELEMENTS)),
+    ("gather", |gpu| {
+        let whole = gather::Case { size: SIZE, capacity: CAPACITY, mel: 12, chunks: 2, masks: [2, 1], changed: true };
+        let mut list = gather::check(gpu, whole)?;
+        list.extend(gather::check(gpu, gather::Case { mel: 13, ..whole })?);
+        Ok(list)
+    }),
+    ("standardise", |gpu| {
+        let mut list = elementwise::check_standardise(gpu, ELEMENTS)?;
+        list.extend(elementwise::check_standardise(gpu, elementwise::Case { channels: 12, ..ELEMENTS })?);
+        Ok(list)
+    }),
     ("indrnn", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Sequential))),
     ("indrnn_scan", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Scan))),
     ("dropout", |gpu| {

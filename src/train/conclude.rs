@@ -1,7 +1,8 @@
 //! The one look at the test part, with the best weights; and evaluation of any part for whoever asks.
 
 use super::checkpoint::{fit, read_checkpoint};
-use super::evaluate::evaluate;
+use super::evaluate::evaluate_from;
+use super::feed::Feed;
 use super::predictions::{Evaluation, Prediction, write_confusion_matrix, write_predictions};
 use super::run_directory::{RunDirectory, write_atomic};
 use super::session::Session;
@@ -37,7 +38,7 @@ pub(super) fn conclude(session: &Session<'_>, data: &Dataset, run: &RunDirectory
     load(session, data, &run.file("best"))?;
     let mut outcome = Outcome { validation: None, test: None, test_predictions: Vec::new() };
     for split in [Split::Valid, Split::Test].into_iter().filter(|split| !data.part(*split).is_empty()) {
-        let predictions = predict_part(&session.network, data, split)?;
+        let predictions = predict_from(&session.feed, &session.network, data, split)?;
         let evaluation = evaluate_part(data, split, &predictions, session.config.train.seed)?;
         write_evaluation(run, data, &predictions, &evaluation)?;
         if split == Split::Valid {
@@ -52,8 +53,13 @@ pub(super) fn conclude(session: &Session<'_>, data: &Dataset, run: &RunDirectory
 
 /// What the network says of each clip of a part, over all its windows.
 pub fn predict_part(network: &Network, data: &Dataset, split: Split) -> Result<Vec<Prediction>, TrainError> {
+    predict_from(&Feed::new(network, None), network, data, split)
+}
+
+/// As [`predict_part`], with the windows from `feed`.
+pub(super) fn predict_from(feed: &Feed, network: &Network, data: &Dataset, split: Split) -> Result<Vec<Prediction>, TrainError> {
     let windows = Batches::evaluation(data, split, network.dimensions().batch, Windows::All);
-    let mut outputs = evaluate(network, &windows, data.samples.len())?;
+    let mut outputs = evaluate_from(feed, network, &windows, data.samples.len())?;
     let prediction = |index: usize| {
         let sample = &data.samples[index];
         Prediction {

@@ -2,9 +2,9 @@
 
 use super::event::{Event, Observer, Step};
 use super::{Session, TrainError};
-use crate::dataset::{Batch, Batches};
-use crate::gpu::{Pass, Precision, Readback};
-use crate::layers::{LEAST_GRADIENT_SCALE, Mode, Size};
+use crate::dataset::Batches;
+use crate::gpu::{Pass, Precision};
+use crate::layers::{LEAST_GRADIENT_SCALE, Mode};
 use std::time::Instant;
 
 /// Training batches whose statistics are averaged before evaluation.
@@ -17,7 +17,7 @@ pub(super) struct EpochResult {
     pub loss: f64,
     pub accuracy: f64,
     pub seconds: f64,
-    /// Of these, the host's for cutting crops and handing them to the device.
+    /// Of these, the host's for seeing to it that the device has its batches.
     pub data_seconds: f64,
     pub gpu_seconds: Option<f64>,
     /// Updates.
@@ -60,12 +60,12 @@ impl Sums {
 /// Trains one epoch of `batches`, each update made of as many as the recipe accumulates, or what is left of them at the
 /// end. Nothing is waited for until then.
 pub(super) fn train_epoch(
-    session: &mut Session<'_>,
+    session: &Session<'_>,
     epoch: usize,
     batches: &Batches,
     observer: &mut dyn Observer,
 ) -> Result<EpochResult, TrainError> {
-    let network = &session.network;
+    let (network, mut results) = (&session.network, session.results.borrow_mut());
     let gpu = network.gpu();
     let withheld = session.optimizer.state(gpu)?.withheld;
     if let Some(timer) = &session.timer {
@@ -75,22 +75,19 @@ pub(super) fn train_epoch(
     let steps = batches.len().div_ceil(accumulation);
     let rate = |step: usize| session.schedule.rate(epoch, step, session.plateau);
     let start = Instant::now();
-    let mut readback = Readback::new(network.loss().results.elements());
     let mut sums = Sums::default();
-    let mut batch = Batch::default();
     let tell = |sums: &Sums, observer: &mut dyn Observer| {
         let step = Step { epoch, step: sums.batches, steps: batches.len(), loss: sums.loss(), accuracy: sums.accuracy() };
         observer.event(&Event::Step(step)).map_err(TrainError::Observer)
     };
-    let mut data_seconds = 0.0;
+    let seeds: Vec<u64> = (0..batches.len()).map(|i| dropout_seed(session.config.train.seed, epoch, batches.len(), i)).collect();
+    let mut serving = session.feed.begin(batches, &seeds)?;
+    let mut data_seconds = start.elapsed().as_secs_f64();
     for i in 0..batches.len() {
-        let begun = Instant::now();
-        batches.fill(i, &mut batch);
-        network.upload(&batch.features, &batch.labels);
-        data_seconds += begun.elapsed().as_secs_f64();
-        network.set_dropout_seed(dropout_seed(session.config.train.seed, epoch, batches.len(), i));
-        let size = Size { batch: batch.len(), frames: batch.frames };
         let mut pass = Pass::timed(gpu, session.timer.as_ref());
+        let begun = Instant::now();
+        let size = serving.next(&mut pass)?;
+        data_seconds += begun.elapsed().as_secs_f64();
         network.forward_part(&mut pass, size, Mode::Train, session.divisor(batches, i));
         network.backward(&mut pass, size);
         if let Some(accumulate) = &session.accumulate {
@@ -99,21 +96,18 @@ pub(super) fn train_epoch(
         if (i + 1) % accumulation == 0 || i + 1 == batches.len() {
             session.optimizer.step(&mut pass, rate(i / accumulation));
         }
-        readback.fetch(gpu, &mut pass, &network.loss().results, i as u64)?;
+        results.fetch(gpu, &mut pass, &network.loss().results, i as u64)?;
         pass.submit()?;
-        readback.submitted();
+        results.submitted();
+        serving.submitted();
         gpu.end_step()?;
-        let arrived = readback.ready();
-        for (_, results) in &arrived {
-            sums.add(results);
-        }
+        let arrived = results.ready();
+        arrived.iter().for_each(|(_, results)| sums.add(results));
         if !arrived.is_empty() {
             tell(&sums, observer)?;
         }
     }
-    for (_, results) in readback.finish(gpu)? {
-        sums.add(&results);
-    }
+    results.finish(gpu)?.iter().for_each(|(_, results)| sums.add(results));
     let seconds = start.elapsed().as_secs_f64();
     tell(&sums, observer)?;
     let after = session.optimizer.state(gpu)?;
@@ -162,13 +156,14 @@ pub(super) fn recalibrated<T>(
     let mut pass = Pass::new(gpu);
     pass.copy(statistics, &session.kept_statistics, statistics.elements());
     pass.submit()?;
-    let mut batch = Batch::default();
-    for i in 0..batches.len().min(RECALIBRATION_BATCHES) {
-        batches.fill(i, &mut batch);
-        network.upload(&batch.features, &batch.labels);
+    let batches = batches.clone().take(RECALIBRATION_BATCHES);
+    let mut serving = session.feed.begin(&batches, &[])?;
+    for i in 0..batches.len() {
         let mut pass = Pass::new(gpu);
-        network.forward(&mut pass, Size { batch: batch.len(), frames: batch.frames }, Mode::Recalibrate(1.0 / (i + 1) as f32));
+        let size = serving.next(&mut pass)?;
+        network.forward(&mut pass, size, Mode::Recalibrate(1.0 / (i + 1) as f32));
         pass.submit()?;
+        serving.submitted();
         gpu.end_step()?;
     }
     let result = evaluate()?;

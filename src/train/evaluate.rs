@@ -1,8 +1,9 @@
 //! What a network says of clips: the mean over their windows.
 
-use crate::dataset::{Batch, Batches};
-use crate::gpu::{GpuError, Pass, Readback};
-use crate::layers::{Mode, Size};
+use super::feed::Feed;
+use crate::dataset::Batches;
+use crate::gpu::{GpuError, Pass};
+use crate::layers::Mode;
 use crate::models::Network;
 
 /// What a network says of one clip.
@@ -29,31 +30,41 @@ impl ClipOutput {
 ///
 /// The batches must not be larger than the network's.
 pub fn evaluate(network: &Network, batches: &Batches, clips: usize) -> Result<Vec<ClipOutput>, GpuError> {
+    evaluate_from(&Feed::new(network, None), network, batches, clips)
+}
+
+/// As [`evaluate`], with the batches from `feed`.
+pub(super) fn evaluate_from(
+    feed: &Feed,
+    network: &Network,
+    batches: &Batches,
+    clips: usize,
+) -> Result<Vec<ClipOutput>, GpuError> {
     let gpu = network.gpu();
     let classes = network.dimensions().classes;
     let most = network.dimensions().batch * classes;
-    let (mut probabilities, mut logits) = (Readback::new(most), Readback::new(most));
-    let mut indices = Vec::with_capacity(batches.len());
-    let mut batch = Batch::default();
+    let mut rings = feed.take_outputs(most);
+    let [probabilities, logits] = &mut rings;
     let mut outputs = vec![Sums::new(classes); clips];
+    let mut serving = feed.begin(batches, &[])?;
     for i in 0..batches.len() {
-        batches.fill(i, &mut batch);
-        network.upload(&batch.features, &batch.labels);
         let mut pass = Pass::new(gpu);
-        network.forward(&mut pass, Size { batch: batch.len(), frames: batch.frames }, Mode::Evaluate);
+        let size = serving.next(&mut pass)?;
+        network.forward(&mut pass, size, Mode::Evaluate);
         probabilities.fetch(gpu, &mut pass, &network.loss().probabilities, i as u64)?;
         logits.fetch(gpu, &mut pass, network.logits(), i as u64)?;
         pass.submit()?;
         probabilities.submitted();
         logits.submitted();
+        serving.submitted();
         gpu.end_step()?;
-        indices.push(std::mem::take(&mut batch.indices));
     }
     // Arrival order is submission order, so the sums over windows have one order too; sorted all the same.
     let (probabilities, logits) = (probabilities.finish(gpu)?, logits.finish(gpu)?);
+    feed.give_back(rings);
     for ((i, probabilities), (_, logits)) in probabilities.iter().zip(&logits) {
         let rows = probabilities.chunks_exact(classes).zip(logits.chunks_exact(classes));
-        for (&clip, (probabilities, logits)) in indices[*i as usize].iter().zip(rows) {
+        for (clip, (probabilities, logits)) in batches.indices(*i as usize).zip(rows) {
             outputs[clip].add(probabilities, logits);
         }
     }

@@ -5,11 +5,13 @@ pub mod calibration;
 pub mod checkpoint;
 mod class_weights;
 mod conclude;
+mod device_clips;
 mod early_stop;
 pub mod environment;
 mod epoch;
 pub mod evaluate;
 pub mod event;
+pub(crate) mod feed;
 pub mod metrics;
 pub mod named_tensor;
 pub mod permute;
@@ -24,6 +26,7 @@ mod validate;
 pub mod weights;
 
 pub use conclude::{evaluate_part, predict_part, write_evaluation};
+pub use device_clips::DeviceClips;
 pub use early_stop::EarlyStop;
 pub use quartiles::Quartiles;
 pub use restore::restore;
@@ -72,6 +75,14 @@ pub enum TrainError {
         /// The recipe's.
         learning_rate: f32,
     },
+}
+
+impl TrainError {
+    /// Whether the device has no memory left.
+    fn is_for_memory(&self) -> bool {
+        use crate::models::BuildError;
+        matches!(self, Self::Gpu(GpuError::OutOfMemory { .. }) | Self::Build(BuildError::Gpu(GpuError::OutOfMemory { .. })))
+    }
 }
 
 /// The adapter, its backend and driver, as tables and files name it.

@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::class_weights;
 use super::conclude::{Outcome, conclude, go_on};
+use super::device_clips::DeviceClips;
 use super::early_stop::EarlyStop;
 use super::epoch::train_epoch;
 use super::event::{Event, Observer, Started, Summary};
@@ -51,13 +52,14 @@ pub fn train(
     run: &RunDirectory,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
-    train_to_marks(gpu, config, data, run, &[], observer).map(|trained| trained.summary)
+    train_to_marks(gpu, &DeviceClips::default(), config, data, run, &[], observer).map(|trained| trained.summary)
 }
 
 /// As [`train`], and looks at validation and test part after each of the epochs `marks`, too. Training does not notice: it
-/// gives the same bits with and without marks.
+/// gives the same bits with and without marks, and whether or not `clips`, which runs on the same data share, have room.
 pub fn train_to_marks(
     gpu: &Gpu,
+    clips: &DeviceClips,
     config: &Config,
     data: &Dataset,
     run: &RunDirectory,
@@ -66,7 +68,7 @@ pub fn train_to_marks(
 ) -> Result<Trained, TrainError> {
     write_splits_csv(&run.file("splits.csv"), data)?;
     write_bad_files_csv(&run.file("bad_files.csv"), data)?;
-    let mut session = Session::open(gpu, config, data)?;
+    let mut session = Session::open(gpu, clips, config, data)?;
     run.write_kernels(&gpu.choices())?;
     let declarations = session.network.parameters().declarations().clone();
     let adapter = super::adapter_words(gpu);
@@ -95,7 +97,7 @@ pub fn train_to_marks(
     for epoch in 1..=config.train.epochs {
         let batch_size = session.network.dimensions().batch;
         let batches = Batches::training(data, batch_size, &config.augment, config.train.seed, epoch as u64);
-        let result = train_epoch(&mut session, epoch, &batches, observer)?;
+        let result = train_epoch(&session, epoch, &batches, observer)?;
         session.steps += result.steps as u64;
         epochs = epoch;
         epoch_seconds.push(result.seconds);

@@ -2,12 +2,15 @@
 
 use super::checkpoint::NamedTensor;
 use super::class_weights::class_weights;
+use super::device_clips::DeviceClips;
+use super::feed::Feed;
 use super::{TrainError, weights};
 use crate::config::Config;
 use crate::dataset::{Batches, Dataset, MelStatistics, Split};
-use crate::gpu::{Element, Gpu, Tensor, Timer};
+use crate::gpu::{Element, Gpu, Readback, Tensor, Timer};
 use crate::models::{Dimensions, Network};
 use crate::optim::{Accumulate, Optimizer, OptimizerSettings, Plateau, Schedule};
+use std::cell::RefCell;
 
 /// What a run holds while it trains.
 pub(super) struct Session<'a> {
@@ -20,6 +23,10 @@ pub(super) struct Session<'a> {
     pub schedule: Schedule,
     pub plateau: Plateau,
     pub timer: Option<Timer>,
+    /// Where batches come from.
+    pub feed: Feed,
+    /// What batches report.
+    pub results: RefCell<Readback>,
     /// Updates so far.
     pub steps: u64,
     /// Where the running statistics wait while re-estimated ones are in their place.
@@ -29,8 +36,19 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Builds and initialises the network and its optimiser.
-    pub fn open(gpu: &Gpu, config: &'a Config, data: &Dataset) -> Result<Self, TrainError> {
+    /// Builds and initialises the network and its optimiser, then sees to it that `clips` are those of `data`: what is left
+    /// of the device's memory is for them, never the other way round.
+    pub fn open(gpu: &Gpu, clips: &DeviceClips, config: &'a Config, data: &Dataset) -> Result<Self, TrainError> {
+        match Self::build(gpu, clips, config, data) {
+            Err(error) if error.is_for_memory() && clips.release() => {
+                tracing::info!(%error, "the data makes room for the network: batches are streamed");
+                Self::build(gpu, clips, config, data)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn build(gpu: &Gpu, clips: &DeviceClips, config: &'a Config, data: &Dataset) -> Result<Self, TrainError> {
         let recipe = &config.train;
         let gpu = &gpu.with_precision(recipe.precision);
         let train_clips = data.part(Split::Train).len();
@@ -54,6 +72,7 @@ impl<'a> Session<'a> {
         let optimizer = Optimizer::with_gradients(gpu, parameters, gradients, OptimizerSettings::new(recipe))?;
         let updates = train_clips.div_ceil(dimensions.batch).div_ceil(recipe.accumulation);
         let kept = network.parameters().statistics().plan().elements();
+        let kept_statistics = gpu.tensor("kept statistics", Element::F32, &[kept])?;
         Ok(Session {
             config,
             optimizer,
@@ -63,7 +82,9 @@ impl<'a> Session<'a> {
             plateau: Plateau::default(),
             timer: Timer::new(gpu)?,
             steps: 0,
-            kept_statistics: gpu.tensor("kept statistics", Element::F32, &[kept])?,
+            kept_statistics,
+            feed: Feed::of(&network, clips, data),
+            results: RefCell::new(Readback::new(network.loss().results.elements())),
             network,
             standardisation,
         })

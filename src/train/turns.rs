@@ -2,9 +2,10 @@
 //! something else for a while, then does so to all of them.
 
 use super::TrainError;
+use super::conclude::predict_from;
+use super::device_clips::DeviceClips;
 use super::epoch::train_epoch;
 use super::event::{Event, Observer};
-use super::predict_part;
 use super::session::Session;
 use crate::config::Config;
 use crate::dataset::{Batches, Dataset, Split};
@@ -31,7 +32,7 @@ pub struct Turn {
     pub share: f64,
     /// Wall seconds.
     pub seconds: f64,
-    /// Of these, the host's for cutting crops and handing them to the device.
+    /// Of these, the host's for seeing to it that the device has its batches.
     pub data_seconds: f64,
     /// Seconds that the device worked, where the adapter has timestamps.
     pub gpu_seconds: Option<f64>,
@@ -57,8 +58,14 @@ impl<'a> Turns<'a> {
     ///
     /// # Errors
     /// As training has them, divergence among them.
-    pub fn open(gpu: &Gpu, config: &'a Config, data: &'a Dataset, most_seconds: f64) -> Result<Self, TrainError> {
-        let mut turns = Self { session: Session::open(gpu, config, data)?, data, epoch: 0, batches: 1 };
+    pub fn open(
+        gpu: &Gpu,
+        clips: &DeviceClips,
+        config: &'a Config,
+        data: &'a Dataset,
+        most_seconds: f64,
+    ) -> Result<Self, TrainError> {
+        let mut turns = Self { session: Session::open(gpu, clips, config, data)?, data, epoch: 0, batches: 1 };
         turns.turn()?;
         let second = turns.turn()?;
         let fitting = (most_seconds / second.seconds.max(1e-6)).ceil() as usize;
@@ -74,7 +81,7 @@ impl<'a> Turns<'a> {
         let epoch = Batches::training(self.data, size, augment, train.seed, self.epoch);
         let (of, clips) = (epoch.len(), epoch.windows());
         let batches = epoch.take(self.batches);
-        let result = train_epoch(&mut self.session, self.epoch as usize, &batches, &mut Silence)?;
+        let result = train_epoch(&self.session, self.epoch as usize, &batches, &mut Silence)?;
         self.session.steps += result.steps as u64;
         let (seconds, gpu_seconds) = (result.seconds, result.gpu_seconds);
         let share = batches.windows() as f64 / clips.max(1) as f64;
@@ -89,9 +96,10 @@ impl<'a> Turns<'a> {
             return Ok(None);
         }
         // One clip compiles what only evaluation uses.
-        predict_part(&self.session.network, &Dataset { samples, ..self.data.clone() }, Split::Test)?;
+        let Session { feed, network, .. } = &self.session;
+        predict_from(feed, network, &Dataset { samples, ..self.data.clone() }, Split::Test)?;
         let begun = Instant::now();
-        predict_part(&self.session.network, self.data, Split::Test)?;
+        predict_from(feed, network, self.data, Split::Test)?;
         Ok(Some(begun.elapsed().as_secs_f64()))
     }
 }

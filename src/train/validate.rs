@@ -4,7 +4,7 @@ use super::TrainError;
 use super::checkpoint::write_checkpoint;
 use super::early_stop::watched;
 use super::epoch::{EpochResult, recalibrated};
-use super::evaluate::evaluate;
+use super::evaluate::evaluate_from;
 use super::event::{EpochMetrics, Event, Observer};
 use super::run_directory::RunDirectory;
 use super::session::Session;
@@ -77,7 +77,7 @@ pub(super) fn validate(
         let validation = if part.is_empty() {
             None
         } else {
-            let outputs = evaluate(&session.network, &windows, data.samples.len())?;
+            let outputs = evaluate_from(&session.feed, &session.network, &windows, data.samples.len())?;
             let right = part
                 .iter()
                 .filter(|&&i| super::metrics::most_likely(&outputs[i].probabilities) as usize == data.samples[i].label)

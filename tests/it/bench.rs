@@ -99,7 +99,10 @@ fn a_saved_bench_is_compared_with_another_and_other_files_are_refused() {
     let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2);
     for row in &rows {
-        positive(row, &["ms_per_step", "ms_per_step_median", "host_ms", "dispatches", "submissions", "bytes_bound", "work"]);
+        positive(
+            row,
+            &["ms_per_step", "ms_per_step_median", "host_ms", "record_ms", "dispatches", "submissions", "bytes_bound", "work"],
+        );
         positive(row, &["peak_bytes", "first_step_seconds"]);
         assert!(row["floor_bytes_ms"].is_null(), "nobody asked for ceilings: {row}");
     }
@@ -132,12 +135,12 @@ fn a_saved_bench_is_compared_with_another_and_other_files_are_refused() {
     for args in [
         &["bench", "--compare", "lines.json"][..],
         &["bench", "--compare", "lines.json", "lines.json", "rnn_t4_b2_i3_h4_l1"],
-        &["bench", "--epoch", "--kernels"],
+        &["bench", "--epoch", "--each-kernel"],
         &["bench", "--seconds", "3"],
         &["bench", "--epoch", "--seconds", "0"],
         &["bench", "--epoch", "--clips", "1"],
         &["bench", "--epoch", "cnn"],
-        &["bench", "--kernels", "cnn"],
+        &["bench", "--each-kernel", "cnn"],
     ] {
         sandbox.bad(args, 2);
     }
@@ -160,7 +163,7 @@ fn an_epoch_is_timed_and_what_is_reckoned_is_said() {
 #[test]
 fn kernels_stand_beside_what_the_adapter_does_at_most() {
     let sandbox = Sandbox::new();
-    let json = sandbox.good(&["bench", "--kernels", "softmax_cross_entropy", "indrnn", "--json"]);
+    let json = sandbox.good(&["bench", "--each-kernel", "softmax_cross_entropy", "indrnn", "--json"]);
     let document: Value = serde_json::from_str(&json).unwrap();
     positive(&document["ceilings"], &["copy_gb_per_s", "fma_gflop_per_s", "copied_bytes"]);
     let rows = document["kernels"].as_array().unwrap();
@@ -171,7 +174,7 @@ fn kernels_stand_beside_what_the_adapter_does_at_most() {
         assert!((share - gflop / most).abs() < 1e-9, "{row}");
         assert!(share < 1.0, "nothing computes faster than registers: {row}");
     }
-    let lines = sandbox.good(&["bench", "--kernels", "softmax_cross_entropy", "--lines"]);
+    let lines = sandbox.good(&["bench", "--each-kernel", "softmax_cross_entropy", "--lines"]);
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["adapter"], lines.len()), (&document["adapter"], 2));
     positive(&lines[0]["ceilings"], &["copy_gb_per_s"]);

@@ -1,6 +1,6 @@
 //! Kernels that do the same: measured, compared, remembered.
 
-use melgrad::gpu::{Contest, Element, Gpu, GpuError, GpuOptions, KernelPolicy};
+use melgrad::gpu::{BackendName, Contest, Element, Gpu, GpuError, GpuOptions, KernelPolicy};
 use melgrad::layers::{IndrnnRecurrence, Map, Param};
 use std::path::Path;
 use std::time::Duration;
@@ -133,4 +133,52 @@ fn the_indrnn_recurrence_is_measured_only_where_the_scan_has_something_to_gain()
     println!("{}", std::fs::read_to_string(file(folder.path())).unwrap());
     let chosen = &gpu.choices()["indrnn, 20000 frames x 1 x 1"];
     assert!(["sequential", "scan"].contains(&chosen.as_str()), "{chosen}");
+}
+
+/// The files of what the driver made of kernels.
+fn pipelines(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder.join("pipelines")).map(|entries| entries.map(|entry| entry.unwrap().path()).collect());
+    entries.unwrap_or_default()
+}
+
+#[test]
+fn what_the_driver_made_of_kernels_is_kept_and_damage_only_costs_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let gpu = open_in(folder.path());
+        let x = gpu.tensor("x", Element::F32, &[4]).unwrap();
+        gpu.write(&x, &[-1.0f32, 2.0, -3.0, 4.0]);
+        let map = |tensor: &melgrad::gpu::Tensor| melgrad::layers::Channels::whole(tensor);
+        let y = gpu.tensor("y", Element::F32, &[4]).unwrap();
+        let [x, y] = [&x, &y].map(|tensor| Map { value: map(tensor), grad: map(tensor) });
+        let relu = melgrad::layers::Relu::new(&gpu, &x, &y).unwrap();
+        let mut pass = melgrad::gpu::Pass::new(&gpu);
+        relu.forward(&mut pass, 4);
+        pass.submit().unwrap();
+        gpu.end_step().unwrap();
+        assert_eq!(gpu.read::<f32>(&y.value.tensor).unwrap(), [0.0, 2.0, 0.0, 4.0]);
+    };
+    run();
+    // No other interface has such a thing.
+    if open_in(folder.path()).summary().backend != BackendName::Vulkan {
+        return assert!(pipelines(folder.path()).is_empty());
+    }
+    let [file] = pipelines(folder.path()).try_into().unwrap();
+    let kept = std::fs::read(&file).unwrap();
+    let written = || std::fs::metadata(&file).unwrap().modified().unwrap();
+    let first = written();
+    run();
+    assert_eq!(written(), first, "nothing is written where nothing is new");
+    // Not as long as it was, not what it was, and somebody else's.
+    let mut changed = kept.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    for damaged in [&kept[..kept.len() / 2], &changed, &[], &[7; 100]] {
+        std::fs::write(&file, damaged).unwrap();
+        run();
+        assert_eq!(std::fs::read(&file).unwrap().len(), kept.len(), "{} bytes are not made good again", damaged.len());
+    }
+    let foreign = b"what another driver made".to_vec();
+    std::fs::write(&file, [blake3::hash(&foreign).as_bytes().as_slice(), &foreign].concat()).unwrap();
+    run();
+    assert_eq!(pipelines(folder.path()).len(), 1, "no parts are left behind");
 }

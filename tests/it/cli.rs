@@ -332,4 +332,19 @@ fn plain_kernels_and_the_sizes_of_bbnn_s_kernels_have_names_of_their_own() {
     let output = sandbox.run_plain(&["train", "--model", "bbnn", "nothing"]);
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("nothing") && !words.contains("--kernels"), "{words}");
+    // Those measured where they may be would be remembered in a file.
+    let measured = || std::fs::read_dir(sandbox.path("cache").join("kernels")).map_or(0, Iterator::count);
+    sandbox.good(&["bench", "lstm_t4_b2_i8_h8_l1", "--kernels", "plain"]);
+    assert_eq!(measured(), 0);
+    let data = sandbox.tones("music", 4);
+    let sizes = ["--width", "4", "--blocks", "1", "--kernel-sizes", "5,7", "--frames", "16", "--epochs", "1"];
+    let train = ["train", &data, "--model", "bbnn", "--out", &sandbox.text("run"), "--kernels", "plain"];
+    sandbox.good(&[&train[..], &sizes].concat());
+    assert_eq!(measured(), 0);
+    let config = std::fs::read_to_string(sandbox.path("run/config.toml")).unwrap();
+    assert!(config.contains("kernels = [") && config.contains("5,\n") || config.contains("kernels = [5, 7]"), "{config}");
+    let run = sandbox.text("run");
+    sandbox.good(&["evaluate", &run, "--kernels", "auto"]);
+    let words = sandbox.bad(&["doctor", "--kernels", "3,5"], 2);
+    assert!(words.contains("3,5") && words.contains("auto") && words.contains("plain"), "{words}");
 }

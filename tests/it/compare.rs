@@ -11,7 +11,7 @@ use melgrad::gpu::Gpu;
 use melgrad::train::checkpoint::read_model;
 use melgrad::train::event::Observer;
 use melgrad::train::run_directory::RunDirectory;
-use melgrad::train::{train, train_to_marks};
+use melgrad::train::{DeviceClips, train, train_to_marks};
 use std::path::Path;
 
 pub(crate) fn study(independent: bool) -> Study {
@@ -111,7 +111,8 @@ fn looking_at_marks_changes_no_bit_of_a_training() {
     let directory = |name: &str| RunDirectory::create(Some(&folder.path().join(name)), "indrnn").unwrap();
     let (plain, marked) = (directory("plain"), directory("marked"));
     train(&gpu, &config, &data, &plain, &mut Recorder::default()).unwrap();
-    let trained = train_to_marks(&gpu, &config, &data, &marked, &[1, 2, 3], &mut Recorder::default()).unwrap();
+    let trained =
+        train_to_marks(&gpu, &DeviceClips::default(), &config, &data, &marked, &[1, 2, 3], &mut Recorder::default()).unwrap();
     let last = |run: &RunDirectory| read_model(&run.file("last")).unwrap().1;
     assert!(last(&plain) == last(&marked));
     assert_eq!(trained.marks.iter().map(|mark| mark.epoch).collect::<Vec<_>>(), [1, 2, 3]);

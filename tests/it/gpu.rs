@@ -1,6 +1,8 @@
 //! The GPU floor: choosing an adapter, limits, memory, passes, results that come back by themselves, failures.
 
-use melgrad::gpu::{AdapterChoice, Element, Gpu, GpuError, GpuOptions, Grid, Pass, Readback, Shader, Tensor, list_adapters};
+use melgrad::gpu::{
+    AdapterChoice, Element, Gpu, GpuError, GpuOptions, Grid, Pass, Readback, Shader, Staging, Tensor, list_adapters,
+};
 use melgrad::layers::Slices;
 
 fn open() -> Gpu {
@@ -187,4 +189,30 @@ fn an_error_that_no_call_returned_is_remembered() {
     assert!(matches!(gpu.health(), Err(GpuError::Validation { .. })));
     assert!(gpu.wait().is_err() && gpu.end_step().is_err() && gpu.read::<f32>(&short).is_err(), "and every later call says so");
     assert!(open().health().is_ok(), "another device is well");
+}
+
+#[test]
+fn streamed_arrays_arrive_in_order_and_an_abandoned_stream_leaves_its_buffers() {
+    let gpu = open();
+    let x = gpu.tensor("x", Element::F32, &[1000]).unwrap();
+    let staging = Staging::new(&gpu, 1000).unwrap();
+    let array = |i: usize| (0..1000 - i).map(move |k| (i * k) as f32);
+    for (taken, of) in [(7, 7), (1, 9), (0, 5), (2, 2), (12, 40), (20, 20)] {
+        let mut stream = staging.stream(of, move |i, values| values.extend(array(i)));
+        for i in 0..taken {
+            let mut pass = Pass::new(&gpu);
+            stream.next(&mut pass, &x).unwrap();
+            pass.submit().unwrap();
+            stream.submitted();
+            gpu.end_step().unwrap();
+            // Now and then: reading waits, and some of it should be under way.
+            if i % 3 == 0 {
+                assert!(gpu.read::<f32>(&x).unwrap()[..1000 - i].iter().copied().eq(array(i)), "{i} of {of}");
+            }
+        }
+        if taken == of {
+            let mut pass = Pass::new(&gpu);
+            assert!(stream.next(&mut pass, &x).is_err(), "there are no more than {of}");
+        }
+    }
 }

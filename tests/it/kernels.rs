@@ -3,7 +3,7 @@
 
 use melgrad::gpu::{Gpu, GpuError, GpuOptions};
 use melgrad::layers::{Gradient, Mode, PoolShape, Size};
-use melgrad::selftest::{Comparison, batch_norm, elementwise, global_average_pool, linear, pool};
+use melgrad::selftest::{Comparison, batch_norm, elementwise, gather, global_average_pool, linear, pool};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -217,9 +217,22 @@ fn last_step_agrees_with_its_reference() {
 }
 
 #[test]
+fn gather_agrees_with_its_reference() {
+    let plain = gather::Case { size: size(3, 7), capacity: size(3, 7), mel: 12, chunks: 1, masks: [0, 0], changed: false };
+    let changed = gather::Case { capacity: size(5, 9), chunks: 3, masks: [2, 3], changed: true, ..plain };
+    let mut cases = vec![plain, gather::Case { masks: [3, 0], ..plain }];
+    for mel in [1, 4, 13, 128] {
+        cases.extend([gather::Case { mel, ..changed }, gather::Case { mel, size: size(1, 1), chunks: 1, ..changed }]);
+    }
+    try_all(&cases, gather::check);
+}
+
+#[test]
 fn standardise_agrees_with_its_reference() {
     let mut cases = batches().to_vec();
+    cases.push(elementwise::Case { channels: 12, ..cases[0] });
     cases.extend([1, 2].map(|per_slice| elementwise::Case { per_slice, ..cases[0] }));
+    cases.extend([1, 2].map(|per_slice| elementwise::Case { per_slice, channels: 12, ..cases[0] }));
     try_all(&cases, elementwise::check_standardise);
 }
 

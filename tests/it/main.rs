@@ -17,6 +17,7 @@ mod compare_verify;
 mod config;
 mod dataset;
 mod features;
+mod feed;
 mod gpu;
 mod html;
 mod kernels;

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Like bbnn_b8_t647_m128 or indrnn_t647_b32_i128_h128_l5 [default: a few that suit the adapter]; with --epoch
-    /// networks, with --kernels families of kernels [default: all]
+    /// networks, with --each-kernel families of kernels [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Seconds per epoch instead, on a made-up set of GTZAN's size, by the loop of training itself
@@ -28,7 +28,7 @@ pub struct BenchArgs {
     epoch: bool,
     /// Each kernel by itself instead, beside the most that the adapter does
     #[arg(long, group = "what")]
-    kernels: bool,
+    each_kernel: bool,
     /// Time every kernel of a step on its own instead, and show the slowest
     #[arg(long, group = "what")]
     profile: bool,
@@ -51,8 +51,8 @@ pub struct BenchArgs {
     /// A table at the end in place of a JSON line for each workload
     #[arg(long, conflicts_with = "what")]
     table: bool,
-    /// With --kernels: JSON lines in place of the table, the adapter and its ceilings first, each kernel as soon as it is known
-    #[arg(long, requires = "kernels", conflicts_with = "json")]
+    /// With --each-kernel: JSON lines in place of the table, the adapter and its ceilings first, each kernel as soon as it is known
+    #[arg(long, requires = "each_kernel", conflicts_with = "json")]
     lines: bool,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn run(global: &Global, args: &BenchArgs) -> anyhow::Result<ExitCode>
     match &args.compare {
         Some(files) => comparison(global, files)?,
         None if args.epoch => epochs(global, args)?,
-        None if args.kernels => kernels(global, args)?,
+        None if args.each_kernel => kernels(global, args)?,
         None => steps(global, args)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -76,6 +76,9 @@ pub(super) fn run(global: &Global, args: &BenchArgs) -> anyhow::Result<ExitCode>
 struct Step {
     #[serde(flatten)]
     measured: Measurement,
+    /// Of the first workload: seconds from the start of the program to the end of its first step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_step_s: Option<f64>,
     #[serde(flatten)]
     floors: Option<Floors>,
 }
@@ -100,7 +103,8 @@ fn steps(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
             continue;
         }
         let measured = measure(&gpu, workload)?;
-        let step = Step { floors: ceilings.map(|ceilings| ceilings.floors(&measured)), measured };
+        let first_step_s = super::seconds_until(measured.first_step_ended).filter(|_| steps.is_empty());
+        let step = Step { first_step_s, floors: ceilings.map(|ceilings| ceilings.floors(&measured)), measured };
         if !global.json && !args.table {
             // A line each, as soon as it is known: a long list that is cut short is worth what it has.
             super::say(serde_json::to_string(&step)?);
@@ -154,7 +158,7 @@ struct Kernels {
 
 fn kernels(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
     if let Some(name) = args.names.iter().find(|name| !FAMILIES.contains(&name.as_str())) {
-        let words = format!("there is no family of kernels `{name}`: bench --kernels takes {}", FAMILIES.join(", "));
+        let words = format!("there is no family of kernels `{name}`: bench --each-kernel takes {}", FAMILIES.join(", "));
         return Err(UsageError(words).into());
     }
     let gpu = global.gpu()?.with_precision(args.precision);

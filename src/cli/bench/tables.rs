@@ -51,7 +51,7 @@ pub(super) fn steps(steps: &[Step], most: Option<&Ceilings>) -> String {
         columns.extend([Right("floor of bytes"), Right("floor of work")]);
     }
     let mut table = Table::new(&columns);
-    for Step { measured, floors } in steps {
+    for Step { measured, floors, .. } in steps {
         let mut cells = vec![
             measured.workload.clone(),
             figure(measured.ms_per_step),

@@ -49,7 +49,7 @@ pub struct ModelArgs {
     blocks: Option<usize>,
     /// bbnn: the two kernels of a block, odd [default: 3,5]
     #[arg(long, env = "MELGRAD_KERNEL_SIZES", value_name = "A,B", value_parser = pair)]
-    kernels: Option<[usize; 2]>,
+    kernel_sizes: Option<[usize; 2]>,
     /// bbnn: frames,bands that the max pooling after the stem joins [default: 4,1]
     #[arg(long, env = "MELGRAD_POOL", value_name = "T,M", value_parser = pair)]
     pool: Option<[usize; 2]>,
@@ -76,7 +76,7 @@ impl ModelArgs {
         set(&mut model.dense_blocks, &self.dense_blocks);
         set(&mut model.width, &self.width);
         set(&mut model.blocks, &self.blocks);
-        set(&mut model.kernels, &self.kernels);
+        set(&mut model.kernels, &self.kernel_sizes);
         set(&mut model.pool, &self.pool);
         set(&mut model.transition_pool, &self.transition_pool);
         model.standardise = self.standardise.or(model.standardise);
