@@ -47,6 +47,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "sgd",
     "softmax_cross_entropy",
     "standardise",
+    "wavefront",
 ];
 
 /// A compile-time constant of a shader.

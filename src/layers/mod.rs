@@ -38,6 +38,7 @@ mod recurrence_contest;
 mod recurrence_register;
 mod recurrence_variant;
 mod recurrent_layer;
+mod recurrent_stack;
 mod reduce;
 mod relu;
 mod residual_block;
@@ -48,6 +49,10 @@ mod standardise;
 mod stem;
 mod transition;
 mod unit;
+mod wavefront;
+mod wavefront_contest;
+mod wavefront_products;
+mod wavefront_schedule;
 
 pub use add::Add;
 pub use average_pool::AveragePool;
@@ -75,6 +80,7 @@ pub use recurrence::{Cell, Recurrence, RecurrenceTensors};
 pub use recurrence_register::RegisterLayout;
 pub use recurrence_variant::{Direction, RecurrenceVariant};
 pub use recurrent_layer::{RecurrentLayer, RecurrentShape};
+pub use recurrent_stack::{RecurrentStack, StackOrder};
 pub use relu::Relu;
 pub use residual_block::ResidualBlock;
 pub use sequence_head::{Readout, SequenceHead};
@@ -84,6 +90,7 @@ pub use standardise::{Standardise, StandardiseTo};
 pub use stem::Stem;
 pub use transition::Transition;
 pub use unit::{Unit, UnitInput, UnitOutput};
+pub use wavefront::{Wavefront, WavefrontPlan};
 
 use crate::gpu::Pass;
 

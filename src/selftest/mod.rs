@@ -20,6 +20,7 @@ pub mod optimizer;
 pub mod pool;
 mod quick;
 pub mod recurrent;
+pub mod recurrent_stack;
 pub mod softmax_cross_entropy;
 pub mod unit;
 

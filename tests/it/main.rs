@@ -24,6 +24,7 @@ mod kernels_convolution;
 mod kernels_dropout;
 mod kernels_indrnn;
 mod kernels_recurrent;
+mod kernels_recurrent_stack;
 mod kernels_training;
 mod metrics;
 mod mixed;
