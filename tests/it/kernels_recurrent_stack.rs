@@ -91,7 +91,6 @@ fn wavefronts_in_mixed_precision_round_what_products_multiply() {
     for cell in [Cell::RnnTanh, Cell::Lstm, Cell::Gru] {
         for case in &cases(cell)[..2] {
             for comparison in recurrent_stack::check(&mixed, *case).unwrap() {
-                println!("{:.1e} {}", comparison.worst_relative, comparison.compared);
                 assert!(comparison.passes(), "{comparison:?}");
             }
         }
