@@ -32,6 +32,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "gru_register",
     "gru_subgroup",
     "indrnn",
+    "indrnn_fold",
     "indrnn_scan",
     "last_step",
     "lstm",

@@ -61,5 +61,5 @@ pub(super) fn build(
     let first = shapes(model, mels).next().expect("at least one level");
     let stack = RecurrentStack::new(&context, first, model.layers, &Channels::whole(x))?;
     let head = SequenceHead::new(&context, readout(model), stack.top(), logits)?;
-    Ok(Sequence { layers: vec![Box::new(stack)], head })
+    Ok(Sequence { layers: vec![Box::new(stack), Box::new(head)] })
 }

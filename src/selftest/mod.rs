@@ -15,6 +15,7 @@ pub mod dropout;
 pub mod elementwise;
 pub mod global_average_pool;
 pub mod indrnn;
+pub mod indrnn_folded;
 pub mod linear;
 pub mod optimizer;
 pub mod pool;

@@ -23,6 +23,7 @@ mod kernels;
 mod kernels_convolution;
 mod kernels_dropout;
 mod kernels_indrnn;
+mod kernels_indrnn_folded;
 mod kernels_recurrent;
 mod kernels_recurrent_stack;
 mod kernels_training;

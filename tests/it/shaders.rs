@@ -175,11 +175,12 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 6] = [
+const SHARED: [(&[&str], &[&str]); 7] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows", "operand"]),
     (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup"], &["operand"]),
     (&["convolution_tiled", "wavefront"], &["operand", "keep_left", "keep_weights", "multiply"]),
     (&["convolution", "convolution_single", "convolution_subgroup"], &["operand"]),
+    (&["indrnn", "indrnn_scan"], &["with_value", "through_norm"]),
     (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "keep_left", "lay_out", "add_rows"]),
     (
         &["rnn_register", "lstm_register", "gru_register"],
