@@ -62,7 +62,9 @@ pub(super) fn choose(context: &SequenceContext<'_>, shape: RecurrentShape, level
     let one_by_one = StackOrder::Levels(variants);
     let features = shape.cell.gates() * shape.hidden * 2 + shape.hidden * 3;
     let measured = Size { frames: frames.min(MOST_FRAMES), ..capacity };
-    let bytes = 2 * levels * measured.frames * batch * features * Element::F32.bytes();
+    // The levels one after the other, and a wavefront for each tile.
+    let stacks = 1 + TILES.len();
+    let bytes = stacks * levels * measured.frames * batch * features * Element::F32.bytes();
     if gpu.runtime_checks() || gpu.summary().is_software() || bytes > MOST_BYTES {
         return one_by_one;
     }
