@@ -30,6 +30,10 @@ var<immediate> size: Size;
 @group(0) @binding(5) var<storage, read_write> da: array<f32>;
 @group(0) @binding(6) var<storage, read_write> partial_sums: array<f32>;   // (batch, hidden): du of each sample
 @group(0) @binding(7) var<storage, read_write> carried: array<f32>;        // (batch, hidden): d of step `first`
+@group(0) @binding(8) var<storage, read_write> moments: array<vec4<f32>>;  // (batch, hidden): of each chain's states
+@group(0) @binding(9) var<storage, read> norm: array<vec4<f32>>;           // mean, inv_std, scale, shift of each unit
+@group(0) @binding(10) var<storage, read> corrections: array<vec2<f32>>;   // dbeta / n, dgamma / n
+@group(0) @binding(11) var<storage, read_write> chain_sums: array<vec2<f32>>;   // (batch, hidden): du, and the sum of da
 
 @compute @workgroup_size(64)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -96,4 +100,92 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
     carried[i] = d;
     partial_sums[i] = sum;
+}
+
+// Steps so far, their mean, and the sum of squared differences from it (Welford 1962).
+fn with_value(moments: vec4<f32>, value: f32) -> vec4<f32> {
+    let count = moments.x + 1.0;
+    let apart = value - moments.y;
+    let mean = moments.y + apart / count;
+    return vec4<f32>(count, mean, fma(apart, value - mean, moments.z), 0.0);
+}
+
+// What a batch norm that reads the states leaves of the gradient at its output.
+fn through_norm(dz: f32, value: f32, norm: vec4<f32>, correction: vec2<f32>) -> f32 {
+    return norm.z * (dz - correction.x - (value - norm.x) * norm.y * correction.y);
+}
+
+// As `forward`; also leaves the moments of each chain's states.
+@compute @workgroup_size(64)
+fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    let step = size.batch * HIDDEN;
+    if (i >= step) {
+        return;
+    }
+    let weight = u[i % HIDDEN];
+    var value = 0.0;
+    var so_far = vec4<f32>(0.0);
+    if (size.first > 0u) {
+        value = h[(size.first - 1u) * step + i];
+        so_far = moments[i];
+    }
+    let end = size.first + size.count;
+    var t = size.first;
+    for (; t + 4u <= end; t += 4u) {
+        let at = t * step + i;
+        let a0 = a[at];
+        let a1 = a[at + step];
+        let a2 = a[at + 2u * step];
+        let a3 = a[at + 3u * step];
+        let h0 = max(0.0, fma(weight, value, a0));
+        let h1 = max(0.0, fma(weight, h0, a1));
+        let h2 = max(0.0, fma(weight, h1, a2));
+        value = max(0.0, fma(weight, h2, a3));
+        h[at] = h0;
+        h[at + step] = h1;
+        h[at + 2u * step] = h2;
+        h[at + 3u * step] = value;
+        so_far = with_value(with_value(with_value(with_value(so_far, h0), h1), h2), value);
+    }
+    for (; t < end; t += 1u) {
+        value = max(0.0, fma(weight, value, a[t * step + i]));
+        h[t * step + i] = value;
+        so_far = with_value(so_far, value);
+    }
+    moments[i] = so_far;
+}
+
+// As `backward`, from the gradient `dh` at the output of a batch norm of the states; also leaves the sum of each chain's da.
+@compute @workgroup_size(64)
+fn backward_through_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 64u + lane;
+    let step = size.batch * HIDDEN;
+    if (i >= step) {
+        return;
+    }
+    let weight = u[i % HIDDEN];
+    let unit_norm = norm[i % HIDDEN];
+    let correction = corrections[i % HIDDEN];
+    let end = size.first + size.count;
+    var d = 0.0;
+    var sums = vec2<f32>(0.0);
+    if (end < size.frames) {
+        d = carried[i];
+        sums = chain_sums[i];
+    }
+    var value = state[(end - 1u) * step + i];
+    for (var t = end; t > size.first; t -= 1u) {
+        let at = (t - 1u) * step + i;
+        var before = 0.0;
+        if (t > 1u) {
+            before = state[at - step];
+        }
+        d = select(0.0, fma(weight, d, through_norm(dh[at], value, unit_norm, correction)), value > 0.0);
+        da[at] = d;
+        sums = vec2<f32>(fma(d, before, sums.x), sums.y + d);
+        value = before;
+    }
+    carried[i] = d;
+    chain_sums[i] = sums;
 }

@@ -10,7 +10,8 @@
 //
 // A step has two barriers. Before the first every invocation writes its sums; then those below HIDDEN add up what belongs
 // to their unit, which they always own, and write its part of the next state. What else a step needs, they load a step
-// ahead. A dispatch may begin at any step: it finds the state in storage.
+// ahead. A dispatch may begin at any step: it finds the state in storage. It may have several levels of a stack, each at
+// steps of its own: groups.y.
 //
 // The weight is (input, output) in vectors of four outputs; `backward` is given the transposed one. HIDDEN is a multiple of 4.
 
@@ -26,13 +27,19 @@ const INNER: u32 = 4u;
 const SPLITS: u32 = 8u;
 // At most INNER, and fewer than INNER * WIDE.
 const STREAMED: u32 = 4u;
+// What a level of a stack has, where all lie in the same tensors: rows (time, batch), fours of the weight, and biases.
+const LEVEL_ROWS: u32 = 0u;
+const LEVEL_WEIGHT: u32 = 0u;
+const LEVEL_BIAS: u32 = 0u;
 
 struct Size {
     batch: u32,
     frames: u32,
-    // Steps of earlier dispatches, in the direction of this one, and steps of this one.
+    // Steps of earlier dispatches, in the direction of this one, and of a chunk.
     done: u32,
     steps: u32,
+    // What the workgroups of each group.y do: level << 16 | how many chunks later they begin. One level alone has 0.
+    cells: array<vec4<u32>, 2>,
 }
 var<immediate> size: Size;
 
@@ -44,7 +51,7 @@ var<immediate> size: Size;
 @group(0) @binding(5) var<storage, read_write> gates: array<vec4<f32>>;     // (time, batch, unit): i, f, g, o
 @group(0) @binding(6) var<storage, read> dh: array<f32>;                    // (time, batch, unit)
 @group(0) @binding(7) var<storage, read_write> dhidden: array<f32>;         // (time, batch, gate, unit)
-@group(0) @binding(8) var<storage, read_write> carried: array<f32>;         // (batch, unit)
+@group(0) @binding(8) var<storage, read_write> carried: array<f32>;         // (level, batch, unit)
 
 // In fours: h[t-1], or the gradient of step t + 1 at its gates; zeros past its end.
 var<workgroup> state: array<vec4<f32>, SPLITS * INNER>;
@@ -54,10 +61,29 @@ var<workgroup> partial: array<vec4<f32>, SPLITS * WIDE * COLUMNS>;
 alias Kept = array<vec4<f32>, 4u * (INNER * WIDE - STREAMED)>;
 alias Block = array<vec4<f32>, 4>;
 
-// What an invocation owns of the product: its place among those that share the inner dimension, and the outputs.
+// What an invocation owns of the product: its place among those that share the inner dimension, and the outputs; and where
+// its level's weight begins.
 struct Share {
     split: u32,
     column: u32,
+    weight: u32,
+}
+
+// What a workgroup is to do.
+struct Cell {
+    level: u32,
+    // Its steps, counted in the direction of the dispatch.
+    done: u32,
+    end: u32,
+    // Of all levels' rows its sequence's in the first step.
+    row: u32,
+}
+
+fn cell_of(group: vec3<u32>) -> Cell {
+    let packed = size.cells[group.y / 4u][group.y % 4u];
+    let level = packed >> 16u;
+    let done = size.done + (packed & 0xffffu) * size.steps;
+    return Cell(level, done, min(done + size.steps, size.frames), level * LEVEL_ROWS + group.x);
 }
 
 // Blocks that are not kept in the fours before `inner` of a share: spread evenly, the first among them.
@@ -76,7 +102,7 @@ fn kept_at(inner: u32, wide: u32) -> u32 {
 // The first row of a block. Past the ends the last: it meets zeros, or brings sums that nobody reads.
 fn block_at(share: Share, inner: u32, wide: u32) -> u32 {
     let output = min(share.column + wide * COLUMNS, OUTPUTS - 1u);
-    return 4u * min(share.split * INNER + inner, INPUTS - 1u) * OUTPUTS + output;
+    return share.weight + 4u * min(share.split * INNER + inner, INPUTS - 1u) * OUTPUTS + output;
 }
 
 fn keep(kept: ptr<function, Kept>, share: Share, inner: u32) {
@@ -230,31 +256,33 @@ fn projected(row: u32, unit: u32) -> vec4<f32> {
 
 @compute @workgroup_size(COLUMNS * SPLITS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = Share(lane / COLUMNS, lane % COLUMNS);
+    let own = cell_of(group);
+    let share = Share(lane / COLUMNS, lane % COLUMNS, own.level * LEVEL_WEIGHT);
     let owns = lane < HIDDEN;
     var kept: Kept;
     var streamed: Block;
     keep_all(&kept, share);
-    ask(&streamed, share, 0u, size.done);
+    ask(&streamed, share, 0u, own.done);
     clear_state(lane);
     workgroupBarrier();
     var unit_bias = vec4<f32>(0.0);
     var ahead = vec4<f32>(0.0);
     var cell = 0.0;
     if (owns) {
-        let row = size.done * size.batch + group.x;
-        unit_bias = vec4<f32>(bias[lane], bias[HIDDEN + lane], bias[2u * HIDDEN + lane], bias[3u * HIDDEN + lane]);
+        let row = own.done * size.batch + own.row;
+        let first = own.level * LEVEL_BIAS + lane;
+        unit_bias = vec4<f32>(bias[first], bias[first + HIDDEN], bias[first + 2u * HIDDEN], bias[first + 3u * HIDDEN]);
         ahead = projected(row, lane);
-        if (size.done > 0u) {
+        if (own.done > 0u) {
             cell = c[(row - size.batch) * HIDDEN + lane];
             set_state(lane, h[(row - size.batch) * HIDDEN + lane]);
         }
     }
     workgroupBarrier();
-    for (var t = size.done; t < size.done + size.steps; t += 1u) {
+    for (var t = own.done; t < own.end; t += 1u) {
         let input = ahead + unit_bias;
         if (owns) {
-            ahead = projected(min(t + 1u, size.frames - 1u) * size.batch + group.x, lane);
+            ahead = projected(min(t + 1u, size.frames - 1u) * size.batch + own.row, lane);
         }
         multiply(&kept, &streamed, share, t);
         workgroupBarrier();
@@ -264,7 +292,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
             cell = fma(open.y, cell, open.x * open.z);
             let next = open.w * hyperbolic_tangent(cell);
             set_state(lane, next);
-            let place = (t * size.batch + group.x) * HIDDEN + lane;
+            let place = (t * size.batch + own.row) * HIDDEN + lane;
             gates[place] = open;
             c[place] = cell;
             h[place] = next;
@@ -275,12 +303,13 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 
 @compute @workgroup_size(COLUMNS * SPLITS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = Share(lane / COLUMNS, lane % COLUMNS);
+    let own = cell_of(group);
+    let share = Share(lane / COLUMNS, lane % COLUMNS, own.level * LEVEL_WEIGHT);
     let owns = lane < HIDDEN;
     var kept: Kept;
     var streamed: Block;
     keep_all(&kept, share);
-    ask(&streamed, share, 0u, size.done);
+    ask(&streamed, share, 0u, own.done);
     clear_state(lane);
     workgroupBarrier();
     var open = vec4<f32>(0.0);
@@ -289,21 +318,21 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     var cell_before = 0.0;
     var carry = 0.0;
     if (owns) {
-        let t = size.frames - 1u - size.done;
-        let row = t * size.batch + group.x;
+        let t = size.frames - 1u - own.done;
+        let row = t * size.batch + own.row;
         open = gates[row * HIDDEN + lane];
         upstream = dh[row * HIDDEN + lane];
         cell = c[row * HIDDEN + lane];
-        cell_before = c[((max(t, 1u) - 1u) * size.batch + group.x) * HIDDEN + lane];
-        if (size.done > 0u) {
-            carry = carried[group.x * HIDDEN + lane];
+        cell_before = c[((max(t, 1u) - 1u) * size.batch + own.row) * HIDDEN + lane];
+        if (own.done > 0u) {
+            carry = carried[(own.level * size.batch + group.x) * HIDDEN + lane];
             for (var gate = 0u; gate < 4u; gate += 1u) {
                 set_state(gate * HIDDEN + lane, dhidden[((row + size.batch) * 4u + gate) * HIDDEN + lane]);
             }
         }
     }
     workgroupBarrier();
-    for (var back = size.done; back < size.done + size.steps; back += 1u) {
+    for (var back = own.done; back < own.end; back += 1u) {
         let t = size.frames - 1u - back;
         // All that the gradient of the state is multiplied with, before that is known.
         let squashed = hyperbolic_tangent(cell);
@@ -314,10 +343,10 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         let d_state = upstream;
         cell = cell_before;
         if (owns) {
-            let place = ((max(t, 1u) - 1u) * size.batch + group.x) * HIDDEN + lane;
+            let place = ((max(t, 1u) - 1u) * size.batch + own.row) * HIDDEN + lane;
             open = gates[place];
             upstream = dh[place];
-            cell_before = c[((max(t, 2u) - 2u) * size.batch + group.x) * HIDDEN + lane];
+            cell_before = c[((max(t, 2u) - 2u) * size.batch + own.row) * HIDDEN + lane];
         }
         multiply(&kept, &streamed, share, t);
         workgroupBarrier();
@@ -330,7 +359,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
             set_state(HIDDEN + lane, gradient.y);
             set_state(2u * HIDDEN + lane, gradient.z);
             set_state(3u * HIDDEN + lane, gradient.w);
-            let place = (t * size.batch + group.x) * 4u * HIDDEN + lane;
+            let place = (t * size.batch + own.row) * 4u * HIDDEN + lane;
             dhidden[place] = gradient.x;
             dhidden[place + HIDDEN] = gradient.y;
             dhidden[place + 2u * HIDDEN] = gradient.z;
@@ -339,6 +368,6 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         workgroupBarrier();
     }
     if (owns) {
-        carried[group.x * HIDDEN + lane] = carry;
+        carried[(own.level * size.batch + group.x) * HIDDEN + lane] = carry;
     }
 }

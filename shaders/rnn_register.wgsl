@@ -10,7 +10,8 @@
 //
 // A step has two barriers. Before the first every invocation writes its sums; then those below HIDDEN add up what belongs
 // to their unit, which they always own, and write its part of the next state. What else a step needs, they load a step
-// ahead. A dispatch may begin at any step: it finds the state in storage.
+// ahead. A dispatch may begin at any step: it finds the state in storage. It may have several levels of a stack, each at
+// steps of its own: groups.y.
 //
 // The weight is (input, output) in vectors of four outputs; `backward` is given the transposed one. HIDDEN is a multiple of 4.
 
@@ -26,14 +27,20 @@ const INNER: u32 = 4u;
 const SPLITS: u32 = 8u;
 // At most INNER, and fewer than INNER * WIDE.
 const STREAMED: u32 = 0u;
+// What a level of a stack has, where all lie in the same tensors: rows (time, batch), fours of the weight, and biases.
+const LEVEL_ROWS: u32 = 0u;
+const LEVEL_WEIGHT: u32 = 0u;
+const LEVEL_BIAS: u32 = 0u;
 const RELU: bool = false;
 
 struct Size {
     batch: u32,
     frames: u32,
-    // Steps of earlier dispatches, in the direction of this one, and steps of this one.
+    // Steps of earlier dispatches, in the direction of this one, and of a chunk.
     done: u32,
     steps: u32,
+    // What the workgroups of each group.y do: level << 16 | how many chunks later they begin. One level alone has 0.
+    cells: array<vec4<u32>, 2>,
 }
 var<immediate> size: Size;
 
@@ -52,10 +59,29 @@ var<workgroup> partial: array<vec4<f32>, SPLITS * WIDE * COLUMNS>;
 alias Kept = array<vec4<f32>, 4u * (INNER * WIDE - STREAMED)>;
 alias Block = array<vec4<f32>, 4>;
 
-// What an invocation owns of the product: its place among those that share the inner dimension, and the outputs.
+// What an invocation owns of the product: its place among those that share the inner dimension, and the outputs; and where
+// its level's weight begins.
 struct Share {
     split: u32,
     column: u32,
+    weight: u32,
+}
+
+// What a workgroup is to do.
+struct Cell {
+    level: u32,
+    // Its steps, counted in the direction of the dispatch.
+    done: u32,
+    end: u32,
+    // Of all levels' rows its sequence's in the first step.
+    row: u32,
+}
+
+fn cell_of(group: vec3<u32>) -> Cell {
+    let packed = size.cells[group.y / 4u][group.y % 4u];
+    let level = packed >> 16u;
+    let done = size.done + (packed & 0xffffu) * size.steps;
+    return Cell(level, done, min(done + size.steps, size.frames), level * LEVEL_ROWS + group.x);
 }
 
 // Blocks that are not kept in the fours before `inner` of a share: spread evenly, the first among them.
@@ -74,7 +100,7 @@ fn kept_at(inner: u32, wide: u32) -> u32 {
 // The first row of a block. Past the ends the last: it meets zeros, or brings sums that nobody reads.
 fn block_at(share: Share, inner: u32, wide: u32) -> u32 {
     let output = min(share.column + wide * COLUMNS, OUTPUTS - 1u);
-    return 4u * min(share.split * INNER + inner, INPUTS - 1u) * OUTPUTS + output;
+    return share.weight + 4u * min(share.split * INNER + inner, INPUTS - 1u) * OUTPUTS + output;
 }
 
 fn keep(kept: ptr<function, Kept>, share: Share, inner: u32) {
@@ -218,29 +244,30 @@ fn hyperbolic_tangent(x: f32) -> f32 {
 
 @compute @workgroup_size(COLUMNS * SPLITS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = Share(lane / COLUMNS, lane % COLUMNS);
+    let own = cell_of(group);
+    let share = Share(lane / COLUMNS, lane % COLUMNS, own.level * LEVEL_WEIGHT);
     let owns = lane < HIDDEN;
     var kept: Kept;
     var streamed: Block;
     keep_all(&kept, share);
-    ask(&streamed, share, 0u, size.done);
+    ask(&streamed, share, 0u, own.done);
     clear_state(lane);
     workgroupBarrier();
     var unit_bias = 0.0;
     var ahead = 0.0;
     if (owns) {
-        let place = (size.done * size.batch + group.x) * HIDDEN + lane;
-        unit_bias = bias[lane];
+        let place = (own.done * size.batch + own.row) * HIDDEN + lane;
+        unit_bias = bias[own.level * LEVEL_BIAS + lane];
         ahead = a[place];
-        if (size.done > 0u) {
+        if (own.done > 0u) {
             set_state(lane, h[place - size.batch * HIDDEN]);
         }
     }
     workgroupBarrier();
-    for (var t = size.done; t < size.done + size.steps; t += 1u) {
+    for (var t = own.done; t < own.end; t += 1u) {
         let input = ahead + unit_bias;
         if (owns) {
-            ahead = a[(min(t + 1u, size.frames - 1u) * size.batch + group.x) * HIDDEN + lane];
+            ahead = a[(min(t + 1u, size.frames - 1u) * size.batch + own.row) * HIDDEN + lane];
         }
         multiply(&kept, &streamed, share, t);
         workgroupBarrier();
@@ -248,7 +275,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
             let x = input + total(lane);
             let next = select(hyperbolic_tangent(x), max(0.0, x), RELU);
             set_state(lane, next);
-            h[(t * size.batch + group.x) * HIDDEN + lane] = next;
+            h[(t * size.batch + own.row) * HIDDEN + lane] = next;
         }
         workgroupBarrier();
     }
@@ -256,31 +283,32 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 
 @compute @workgroup_size(COLUMNS * SPLITS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let share = Share(lane / COLUMNS, lane % COLUMNS);
+    let own = cell_of(group);
+    let share = Share(lane / COLUMNS, lane % COLUMNS, own.level * LEVEL_WEIGHT);
     let owns = lane < HIDDEN;
     var kept: Kept;
     var streamed: Block;
     keep_all(&kept, share);
-    ask(&streamed, share, 0u, size.done);
+    ask(&streamed, share, 0u, own.done);
     clear_state(lane);
     workgroupBarrier();
     var state_ahead = 0.0;
     var dh_ahead = 0.0;
     if (owns) {
-        let place = ((size.frames - 1u - size.done) * size.batch + group.x) * HIDDEN + lane;
+        let place = ((size.frames - 1u - own.done) * size.batch + own.row) * HIDDEN + lane;
         state_ahead = h[place];
         dh_ahead = dh[place];
-        if (size.done > 0u) {
+        if (own.done > 0u) {
             set_state(lane, dhidden[place + size.batch * HIDDEN]);
         }
     }
     workgroupBarrier();
-    for (var back = size.done; back < size.done + size.steps; back += 1u) {
+    for (var back = own.done; back < own.end; back += 1u) {
         let t = size.frames - 1u - back;
         let slope = select(1.0 - state_ahead * state_ahead, select(0.0, 1.0, state_ahead > 0.0), RELU);
         let upstream = dh_ahead;
         if (owns) {
-            let place = ((max(t, 1u) - 1u) * size.batch + group.x) * HIDDEN + lane;
+            let place = ((max(t, 1u) - 1u) * size.batch + own.row) * HIDDEN + lane;
             state_ahead = h[place];
             dh_ahead = dh[place];
         }
@@ -289,7 +317,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         if (owns) {
             let gradient = (upstream + total(lane)) * slope;
             set_state(lane, gradient);
-            dhidden[(t * size.batch + group.x) * HIDDEN + lane] = gradient;
+            dhidden[(t * size.batch + own.row) * HIDDEN + lane] = gradient;
         }
         workgroupBarrier();
     }

@@ -5,10 +5,11 @@
 
 use super::{AdapterSummary, Gpu, GpuError, GpuOptions, source};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How many times as fast as the first candidate another must be: less is noise, or not worth other bits.
@@ -61,6 +62,8 @@ pub trait Contest {
 /// The choices made on a device.
 pub(super) struct Choices {
     made: Mutex<BTreeMap<String, String>>,
+    /// Held while measuring, so that nothing else that chooses runs beside it.
+    measuring: Mutex<()>,
     /// Absent where nothing is measured.
     memory: Option<Memory>,
     preferred: Option<Vec<String>>,
@@ -75,7 +78,30 @@ impl Choices {
             KernelPolicy::Preferring(words) => Some(words.clone()),
             _ => None,
         };
-        Self { made: Mutex::default(), memory, preferred }
+        Self { made: Mutex::default(), measuring: Mutex::default(), memory, preferred }
+    }
+}
+
+thread_local! {
+    /// Whether this thread is measuring: what it builds for that may have kernels of its own to choose.
+    static MEASURING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Measuring, until it is dropped.
+struct Measuring<'c>(Option<MutexGuard<'c, ()>>);
+
+impl<'c> Measuring<'c> {
+    fn begin(choices: &'c Choices) -> Self {
+        let first = !MEASURING.replace(true);
+        Self(first.then(|| choices.measuring.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Drop for Measuring<'_> {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            MEASURING.set(false);
+        }
     }
 }
 
@@ -83,14 +109,19 @@ impl Gpu {
     /// The place among `candidates` of the kernels that do `key` on this adapter, `key` naming all shapes.
     ///
     /// The first is the default. Another wins if it is at least 1.2 times as fast and gives the same results; `contest` is
-    /// asked for only where there is more than one, measuring is not ruled out, and nothing is remembered. Where it fails,
-    /// the first is taken.
+    /// asked for only where there is more than one, measuring is not ruled out, and nothing is remembered; it may choose among
+    /// kernels of its own. Where it fails, the first is taken.
     pub fn choose<C: Contest>(&self, key: &str, candidates: &[&str], contest: impl FnOnce() -> Result<C, GpuError>) -> usize {
         let choices = self.choice_state();
-        // Held while measuring, so that nothing else that chooses runs beside it.
-        let mut made = choices.made.lock().unwrap_or_else(PoisonError::into_inner);
         let place = |name: &str| candidates.iter().position(|candidate| *candidate == name);
-        if let Some(earlier) = made.get(key).and_then(|name| place(name)) {
+        let made = || choices.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = || made().get(key).and_then(|name| place(name));
+        if let Some(earlier) = earlier() {
+            return earlier;
+        }
+        let _measuring = Measuring::begin(choices);
+        // Another thread may just have done so.
+        if let Some(earlier) = earlier() {
             return earlier;
         }
         let chosen =
@@ -106,7 +137,7 @@ impl Gpu {
                 }),
                 _ => candidates.iter().position(|candidate| self.prefers(candidate) == Some(true)).unwrap_or(0),
             };
-        made.insert(key.into(), candidates[chosen].into());
+        made().insert(key.into(), candidates[chosen].into());
         chosen
     }
 

@@ -36,6 +36,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "gru_register",
     "gru_subgroup",
     "indrnn",
+    "indrnn_fold",
     "indrnn_scan",
     "last_step",
     "lstm",
@@ -53,6 +54,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "softmax_cross_entropy",
     "standardise",
     "stem",
+    "wavefront",
 ];
 
 /// A compile-time constant of a shader.

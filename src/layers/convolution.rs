@@ -302,8 +302,14 @@ impl Convolution {
         self.reduce_weight.run(pass, splits);
     }
 
+    /// Floats from one of the partial sums to the next.
+    pub(super) fn sums_pitch(&self) -> usize {
+        let rest = if self.variants.backward_weight.is_fused() { self.shape.outputs } else { 0 };
+        self.shape.weight_rows() * self.shape.outputs + rest
+    }
+
     /// Fills the partial sums of the weight's gradient, and perhaps the bias's; returns how many there are.
-    fn weight_sums(&self, pass: &mut Pass<'_>, batch: usize, frames: usize, later: usize) -> usize {
+    pub(super) fn weight_sums(&self, pass: &mut Pass<'_>, batch: usize, frames: usize, later: usize) -> usize {
         self.each_split(batch, frames, |slice, splits, mut immediates, rows| {
             let grid = self.variants.backward_weight.weight_grid(self.shape, splits);
             let [stride, first] = [8, 9];

@@ -22,7 +22,54 @@ pub enum IndrnnPath {
 /// `h[t] = relu(a[t] + u h[t-1])` over a whole sequence (time, batch, hidden).
 pub struct IndrnnRecurrence {
     kernels: Kernels,
-    reduce: Reduce,
+    /// Of the samples' du, unless someone else adds them up.
+    reduce: Option<Reduce>,
+}
+
+/// What kernels exchange with a batch norm of the states that is folded into the next product.
+pub(super) struct NormedStates {
+    /// (batch, hidden, 4): steps, mean and sum of squared differences of each chain, as forward leaves them.
+    pub(super) moments: Tensor,
+    /// (hidden, 4): mean, inverse deviation, scale, shift.
+    pub(super) norm: Tensor,
+    /// (hidden, 2): dbeta and dgamma by the rows.
+    pub(super) corrections: Tensor,
+    /// (batch, hidden, 2): du, and the sum of da, of each chain, as backward leaves them.
+    pub(super) chain_sums: Tensor,
+}
+
+impl NormedStates {
+    pub(super) fn new(gpu: &Gpu, batch: usize, hidden: usize) -> Result<Self, GpuError> {
+        let tensor = |label: &str, shape: &[usize]| gpu.tensor(label, Element::F32, shape);
+        Ok(Self {
+            moments: tensor("moments of states", &[batch, hidden, 4])?,
+            norm: tensor("folded norm", &[hidden, 4])?,
+            corrections: tensor("corrections", &[hidden, 2])?,
+            chain_sums: tensor("sums of chains", &[batch, hidden, 2])?,
+        })
+    }
+}
+
+/// Where backward leaves its sums.
+#[derive(Clone, Copy)]
+pub(super) enum Sums<'a> {
+    /// The du of each sample, batch x hidden floats.
+    Samples(&'a Tensor),
+    /// What a folded batch norm asks for.
+    Normed(&'a NormedStates),
+}
+
+impl<'a> Sums<'a> {
+    /// The entry points, forward and backward, with what they bind beside the rest.
+    pub(super) fn entries(self) -> [(&'static str, Vec<(&'static str, &'a Tensor)>); 2] {
+        match self {
+            Self::Samples(scratch) => [("forward", Vec::new()), ("backward", vec![("partial_sums", scratch)])],
+            Self::Normed(NormedStates { moments, norm, corrections, chain_sums }) => [
+                ("forward_with_moments", vec![("moments", moments)]),
+                ("backward_through_norm", vec![("norm", norm), ("corrections", corrections), ("chain_sums", chain_sums)]),
+            ],
+        }
+    }
 }
 
 enum Kernels {
@@ -50,12 +97,24 @@ impl IndrnnRecurrence {
         u: &Param,
         scratch: &Tensor,
     ) -> Result<Self, GpuError> {
-        let kernels = match path {
-            IndrnnPath::Sequential => Kernels::Sequential(Sequential::new(gpu, capacity, a, h, u, scratch)?),
-            IndrnnPath::Scan => Kernels::Scan(IndrnnScan::new(gpu, capacity, a, h, u, scratch)?),
-        };
+        let kernels = Kernels::new(gpu, path, capacity, a, h, u, Sums::Samples(scratch))?;
         let hidden = a.value.stride;
-        Ok(Self { kernels, reduce: Reduce::new(gpu, hidden, 0, scratch, &u.grad)? })
+        Ok(Self { kernels, reduce: Some(Reduce::new(gpu, hidden, 0, scratch, &u.grad)?) })
+    }
+
+    /// As [`IndrnnRecurrence::with_path`], with a batch norm of the states at whose output the gradient of `h` is given. What
+    /// becomes of the sums in `states` is left to others.
+    pub(super) fn normed(
+        gpu: &Gpu,
+        path: IndrnnPath,
+        a: &Map,
+        h: &Map,
+        u: &Param,
+        states: &NormedStates,
+    ) -> Result<Self, GpuError> {
+        let shape = a.value.tensor.shape();
+        let capacity = Size { frames: shape[0], batch: shape[1] };
+        Ok(Self { kernels: Kernels::new(gpu, path, capacity, a, h, u, Sums::Normed(states))?, reduce: None })
     }
 
     /// The same with at most `steps` in one dispatch of the sequential kernels: the bits are the same, which a test holds.
@@ -81,7 +140,16 @@ impl IndrnnRecurrence {
             Kernels::Sequential(sequential) => sequential.backward(pass, size),
             Kernels::Scan(scan) => scan.backward(pass, size),
         }
-        self.reduce.run(pass, size.batch);
+        self.reduce.iter().for_each(|reduce| reduce.run(pass, size.batch));
+    }
+}
+
+impl Kernels {
+    fn new(gpu: &Gpu, path: IndrnnPath, capacity: Size, a: &Map, h: &Map, u: &Param, sums: Sums<'_>) -> Result<Self, GpuError> {
+        Ok(match path {
+            IndrnnPath::Sequential => Self::Sequential(Sequential::new(gpu, capacity, a, h, u, sums)?),
+            IndrnnPath::Scan => Self::Scan(IndrnnScan::new(gpu, capacity, a, h, u, sums)?),
+        })
     }
 }
 
@@ -93,24 +161,24 @@ struct Sequential {
 }
 
 impl Sequential {
-    fn new(gpu: &Gpu, capacity: Size, a: &Map, h: &Map, u: &Param, scratch: &Tensor) -> Result<Self, GpuError> {
+    fn new(gpu: &Gpu, capacity: Size, a: &Map, h: &Map, u: &Param, sums: Sums<'_>) -> Result<Self, GpuError> {
         let hidden = a.value.stride;
         let constants = [("HIDDEN", hidden.into())];
         let carried = gpu.tensor("carried gradient", Element::F32, &[capacity.batch, hidden])?;
-        let forward = [("a", &a.value.tensor), ("u", &u.value), ("h", &h.value.tensor)];
-        let backward = [
+        let [(forward_entry, mut forward), (backward_entry, mut backward)] = sums.entries();
+        forward.extend([("a", &a.value.tensor), ("u", &u.value), ("h", &h.value.tensor)]);
+        backward.extend([
             ("u", &u.value),
             ("state", &h.value.tensor),
             ("dh", &h.grad.tensor),
             ("da", &a.grad.tensor),
-            ("partial_sums", scratch),
             ("carried", &carried),
-        ];
+        ]);
         Ok(Self {
             hidden,
             most_steps: MOST_STEPS,
-            forward: INDRNN.dispatch(gpu, "forward", &constants, &forward)?,
-            backward: INDRNN.dispatch(gpu, "backward", &constants, &backward)?,
+            forward: INDRNN.dispatch(gpu, forward_entry, &constants, &forward)?,
+            backward: INDRNN.dispatch(gpu, backward_entry, &constants, &backward)?,
         })
     }
 

@@ -1,7 +1,8 @@
 //! Launcher of `indrnn_scan.wgsl`: the recurrence cut into chunks of time that run side by side.
 
+use super::indrnn::Sums;
 use super::{Map, Param, Size};
-use crate::gpu::{Dispatch, Gpu, GpuError, Grid, Pass, Shader, Tensor};
+use crate::gpu::{Dispatch, Gpu, GpuError, Grid, Pass, Shader};
 
 const SCAN: Shader = Shader("indrnn_scan");
 /// Invocations of a workgroup: what every adapter takes.
@@ -18,24 +19,19 @@ pub(super) struct IndrnnScan {
 }
 
 impl IndrnnScan {
-    /// Prepares the kernels from `a` to `h` for batches up to `capacity`; `scratch` holds batch x hidden floats.
-    pub(super) fn new(gpu: &Gpu, capacity: Size, a: &Map, h: &Map, u: &Param, scratch: &Tensor) -> Result<Self, GpuError> {
+    /// Prepares the kernels from `a` to `h` for batches up to `capacity`.
+    pub(super) fn new(gpu: &Gpu, capacity: Size, a: &Map, h: &Map, u: &Param, sums: Sums<'_>) -> Result<Self, GpuError> {
         let hidden = a.value.stride;
         let [chains, chunks] = decomposition(capacity.batch * hidden, capacity.frames);
         let constants = [("HIDDEN", hidden.into()), ("CHAINS", chains.into()), ("CHUNKS", chunks.into())];
-        let forward = [("a", &a.value.tensor), ("u", &u.value), ("h", &h.value.tensor)];
-        let backward = [
-            ("u", &u.value),
-            ("state", &h.value.tensor),
-            ("dh", &h.grad.tensor),
-            ("da", &a.grad.tensor),
-            ("partial_sums", scratch),
-        ];
+        let [(forward_entry, mut forward), (backward_entry, mut backward)] = sums.entries();
+        forward.extend([("a", &a.value.tensor), ("u", &u.value), ("h", &h.value.tensor)]);
+        backward.extend([("u", &u.value), ("state", &h.value.tensor), ("dh", &h.grad.tensor), ("da", &a.grad.tensor)]);
         Ok(Self {
             hidden,
             chains,
-            forward: SCAN.dispatch(gpu, "forward", &constants, &forward)?,
-            backward: SCAN.dispatch(gpu, "backward", &constants, &backward)?,
+            forward: SCAN.dispatch(gpu, forward_entry, &constants, &forward)?,
+            backward: SCAN.dispatch(gpu, backward_entry, &constants, &backward)?,
         })
     }
 

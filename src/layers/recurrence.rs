@@ -6,9 +6,11 @@ use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
 /// Hardware gets one dispatch per step, spread over all units, from this width on: a workgroup alone would read the whole
 /// weight in every step. Not measured.
 const SPREAD_HIDDEN: usize = 1024;
+/// Levels of a stack that a dispatch of a register kernel takes.
+pub(super) const MOST_CELLS: usize = 8;
 /// Lavapipe ends every loop of an invocation after 65,535 turns in all, without a word: half of that leaves room for
 /// turns that are not counted here.
-const SOFTWARE_TURNS: usize = 1 << 15;
+pub(super) const SOFTWARE_TURNS: usize = 1 << 15;
 
 /// The equations of a recurrence: PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,44 @@ pub struct RecurrenceTensors<'a> {
     pub bias: &'a Tensor,
 }
 
+/// What forward leaves for backward, and what backward's dispatches leave for each other.
+pub(super) struct RecurrenceMemory {
+    /// (time, batch, hidden, 4), of an LSTM or GRU; the cells (time, batch, hidden) of an LSTM.
+    saved: Vec<(&'static str, Tensor)>,
+    /// (batch, hidden)
+    carried: Tensor,
+}
+
+impl RecurrenceMemory {
+    /// For `rows` rows (time, batch), of all levels that share the tensors, and `batch` rows of a step of all of them.
+    pub(super) fn new(gpu: &Gpu, cell: Cell, rows: usize, batch: usize, hidden: usize) -> Result<Self, GpuError> {
+        let float = |label: &str, shape: &[usize]| gpu.tensor(label, Element::F32, shape);
+        let mut saved = Vec::new();
+        if cell.gates() > 1 {
+            saved.push(("gates", float("gates", &[rows, hidden, 4])?));
+        }
+        if cell == Cell::Lstm {
+            saved.push(("c", float("cells", &[rows, hidden])?));
+        }
+        Ok(Self { saved, carried: float("carried", &[batch, hidden])? })
+    }
+
+    /// All that the kernels of each direction bind but the weight.
+    pub(super) fn bindings<'a>(&'a self, cell: Cell, tensors: &RecurrenceTensors<'a>) -> [Vec<(&'static str, &'a Tensor)>; 2] {
+        let RecurrenceTensors { a, h, dh, da, dhidden, bias, .. } = *tensors;
+        let mut forward = vec![("a", a), ("bias", bias), ("h", h)];
+        let mut backward = vec![("dh", dh), ("dhidden", dhidden)];
+        backward.extend((cell != Cell::Lstm).then_some(("h", h)));
+        backward.extend((cell == Cell::Gru).then_some(("da", da)));
+        for (name, tensor) in &self.saved {
+            forward.push((*name, tensor));
+            backward.push((*name, tensor));
+        }
+        backward.extend((cell.gates() > 1).then_some(("carried", &self.carried)));
+        [forward, backward]
+    }
+}
+
 /// A recurrence over whole sequences, prepared over its tensors.
 pub struct Recurrence {
     cell: Cell,
@@ -73,6 +113,8 @@ struct Way {
     tile: usize,
     /// Turns that an invocation's loops take in one step.
     turns: usize,
+    /// Words of the immediates.
+    words: usize,
 }
 
 impl Recurrence {
@@ -83,28 +125,12 @@ impl Recurrence {
         cell: Cell,
         tensors: &RecurrenceTensors<'_>,
     ) -> Result<Self, GpuError> {
-        let RecurrenceTensors { a, h, dh, da, dhidden, weight, bias } = tensors;
+        let RecurrenceTensors { h, weight, .. } = *tensors;
         let &[frames, batch, hidden] = h.shape() else { panic!("states are (time, batch, hidden), not {:?}", h.shape()) };
         let gates = cell.gates();
         assert_eq!(weight.elements(), hidden * gates * hidden, "the recurrent weight is (hidden, gates * hidden)");
-        let float = |label: &str, shape: &[usize]| gpu.tensor(label, Element::F32, shape);
-        let mut saved: Vec<(&str, Tensor)> = Vec::new();
-        if gates > 1 {
-            saved.push(("gates", float("gates", &[frames, batch, hidden, 4])?));
-        }
-        if cell == Cell::Lstm {
-            saved.push(("c", float("cells", &[frames, batch, hidden])?));
-        }
-        let mut forward = vec![("a", *a), ("bias", *bias), ("h", *h)];
-        let mut backward = vec![("dh", *dh), ("dhidden", *dhidden)];
-        backward.extend((cell != Cell::Lstm).then_some(("h", *h)));
-        backward.extend((cell == Cell::Gru).then_some(("da", *da)));
-        for (name, tensor) in &saved {
-            forward.push((name, tensor));
-            backward.push((name, tensor));
-        }
-        let carried = float("carried", &[batch, hidden])?;
-        backward.extend((gates > 1).then_some(("carried", &carried)));
+        let memory = RecurrenceMemory::new(gpu, cell, frames * batch, batch, hidden)?;
+        let [forward, backward] = memory.bindings(cell, tensors);
 
         let way = |direction, entry, variant: RecurrenceVariant, tensors: &[(&str, &Tensor)]| {
             let packed = Packed::new(gpu, variant, direction, cell, hidden, weight)?;
@@ -115,6 +141,8 @@ impl Recurrence {
                 rows: variant.rows(batch),
                 tile: variant.tile(cell, hidden, direction),
                 turns: variant.turns(cell, hidden, batch, direction),
+                // One level at its first chunk: zeros.
+                words: if variant.is_register() { 4 + MOST_CELLS } else { 4 },
             })
         };
         let software = gpu.summary().is_software();
@@ -158,8 +186,9 @@ impl Recurrence {
         let grid = Grid::plane(size.batch.div_ceil(way.rows), tiles);
         for done in (0..size.frames).step_by(longest) {
             let steps = longest.min(size.frames - done);
-            let immediates = [size.batch, size.frames, done, steps].map(|number| number as u32);
-            pass.run(&way.kernel, grid, &immediates, work * steps);
+            let mut immediates = [0; 4 + MOST_CELLS];
+            immediates[..4].copy_from_slice(&[size.batch, size.frames, done, steps].map(|number| number as u32));
+            pass.run(&way.kernel, grid, &immediates[..way.words], work * steps);
         }
     }
 }

@@ -39,6 +39,11 @@ impl RecurrentShape {
         self.projection().scratch().max(self.recurrent().scratch())
     }
 
+    /// `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh` of a level.
+    pub(super) fn parameters(&self, parameters: &Parameters, level: usize) -> [Param; 4] {
+        names(level).map(|name| parameters.parameter(&name))
+    }
+
     fn projection(&self) -> LinearShape {
         LinearShape { inputs: self.inputs, outputs: self.cell.gates() * self.hidden }
     }
@@ -54,14 +59,8 @@ fn names(level: usize) -> [String; 4] {
 
 /// (time, batch, inputs) to (time, batch, hidden).
 pub struct RecurrentLayer {
-    projection: Linear,
+    products: RecurrentProducts,
     recurrence: Recurrence,
-    /// h as x of a product whose y is what it brings to the gates of the next step: its gradients alone are run.
-    recurrent: Convolution,
-    bias_ih: Param,
-    /// Where both biases are added to the same sum: brings the gradient of one from the scratch to the other.
-    same_bias: Option<Reduce>,
-    scratch: Tensor,
 }
 
 impl RecurrentLayer {
@@ -96,13 +95,12 @@ impl RecurrentLayer {
     ) -> Result<Self, GpuError> {
         let &[frames, batch, hidden] = y.value.tensor.shape() else { panic!("a sequence is (time, batch, hidden)") };
         assert_eq!((x.count, hidden), (shape.inputs, shape.hidden), "the features of x and y");
-        let [weight_ih, weight_hh, bias_ih, bias_hh] = names(level).map(|name| parameters.parameter(&name));
-        let columns = shape.cell.gates() * hidden;
+        let columns = shape.cell.gates() * shape.hidden;
         let tensor = |label: &str| gpu.tensor(label, Element::F32, &[frames, batch, columns]);
         // Backward does not read the projection: its gradient takes its place.
         let a = tensor("projection")?;
         let dhidden = if shape.cell == Cell::Gru { tensor("d state's part of the gates")? } else { a.clone() };
-        let projected = Map { value: Channels::whole(&a), grad: Channels::whole(&a) };
+        let [_, weight_hh, _, bias_hh] = shape.parameters(parameters, level);
         let tensors = RecurrenceTensors {
             a: &a,
             h: &y.value.tensor,
@@ -112,8 +110,61 @@ impl RecurrentLayer {
             weight: &weight_hh.value,
             bias: &bias_hh.value,
         };
+        Ok(Self {
+            products: RecurrentProducts::new(gpu, parameters, shape, level, x, dx, &tensors, scratch)?,
+            recurrence: Recurrence::new(gpu, variants, shape.cell, &tensors)?,
+        })
+    }
+
+    /// With at most so many steps in a dispatch: see [`Recurrence::at_most`].
+    pub fn at_most(mut self, steps: usize) -> Self {
+        self.recurrence = self.recurrence.at_most(steps);
+        self
+    }
+}
+
+impl Layer for RecurrentLayer {
+    fn forward(&self, pass: &mut Pass<'_>, size: Size, _: Mode) {
+        self.products.project(pass, size);
+        self.recurrence.forward(pass, size);
+    }
+
+    fn backward(&self, pass: &mut Pass<'_>, size: Size) {
+        self.recurrence.backward(pass, size);
+        self.products.backward(pass, size);
+    }
+}
+
+/// The products of one level over all steps at once: all but the recurrence.
+pub(super) struct RecurrentProducts {
+    projection: Linear,
+    /// h as x of a product whose y is what it brings to the gates of the next step: its gradients alone are run.
+    recurrent: Convolution,
+    bias_ih: Param,
+    /// Where both biases are added to the same sum: brings the gradient of one from the scratch to the other.
+    same_bias: Option<Reduce>,
+    scratch: Tensor,
+}
+
+impl RecurrentProducts {
+    /// `dx` is absent where the gradient of x is not wanted from here.
+    pub(super) fn new(
+        gpu: &Gpu,
+        parameters: &Parameters,
+        shape: RecurrentShape,
+        level: usize,
+        x: &Channels,
+        dx: Option<&Channels>,
+        tensors: &RecurrenceTensors<'_>,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
+        let RecurrenceTensors { a, h, da, dhidden, .. } = tensors;
+        let &[frames, batch, hidden] = h.shape() else { panic!("states are (time, batch, hidden)") };
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = shape.parameters(parameters, level);
+        let columns = shape.cell.gates() * hidden;
+        let projected = Map { value: Channels::whole(a), grad: Channels::whole(da) };
         let rows = |tensor: &Tensor, columns| Channels::whole(&tensor.view(0, &[frames * batch, columns]));
-        let (h, dy) = (rows(&y.value.tensor, hidden), rows(&dhidden, columns));
+        let (h, dy) = (rows(h, hidden), rows(dhidden, columns));
         let product = ConvolutionTensors {
             x: &h,
             fold: None,
@@ -127,7 +178,6 @@ impl RecurrentLayer {
         };
         Ok(Self {
             projection: Linear::with_parameters(gpu, shape.projection(), x, dx, &projected, &weight_ih, &bias_ih, scratch)?,
-            recurrence: Recurrence::new(gpu, variants, shape.cell, &tensors)?,
             recurrent: Convolution::new(gpu, shape.recurrent().convolution(), Slices::one(frames * batch), &product)?,
             bias_ih,
             same_bias: if shape.cell == Cell::Gru { None } else { Some(Reduce::new(gpu, columns, 0, scratch, &bias_hh.grad)?) },
@@ -135,21 +185,13 @@ impl RecurrentLayer {
         })
     }
 
-    /// With at most so many steps in a dispatch: see [`Recurrence::at_most`].
-    pub fn at_most(mut self, steps: usize) -> Self {
-        self.recurrence = self.recurrence.at_most(steps);
-        self
-    }
-}
-
-impl Layer for RecurrentLayer {
-    fn forward(&self, pass: &mut Pass<'_>, size: Size, _: Mode) {
+    /// a from x.
+    pub(super) fn project(&self, pass: &mut Pass<'_>, size: Size) {
         self.projection.forward(pass, size.frames * size.batch);
-        self.recurrence.forward(pass, size);
     }
 
-    fn backward(&self, pass: &mut Pass<'_>, size: Size) {
-        self.recurrence.backward(pass, size);
+    /// From the gradients at the gates those of the parameters and, where it is wanted, of x.
+    pub(super) fn backward(&self, pass: &mut Pass<'_>, size: Size) {
         self.projection.backward(pass, size.frames * size.batch);
         // The state of a step meets the gates of the next.
         self.recurrent.backward_weight(pass, (size.frames - 1) * size.batch, 1, size.batch);

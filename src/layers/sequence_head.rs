@@ -1,7 +1,7 @@
 //! The end of every recurrent network: one vector of a sequence, and a linear classifier.
 
 use super::{Declarations, GlobalAveragePool, Initial, LastStep, Layer, Linear, LinearShape, Map, Mode, SequenceContext, Size};
-use crate::gpu::{GpuError, Pass};
+use crate::gpu::{Gpu, GpuError, Pass};
 
 /// Which vector of a sequence is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,9 +12,34 @@ pub enum Readout {
     Mean,
 }
 
-enum Read {
+/// The kernels of a readout.
+pub(super) enum Read {
     Last(LastStep),
     Mean(GlobalAveragePool),
+}
+
+impl Read {
+    /// From `x` (time, batch, features) to `y` (batch, features).
+    pub(super) fn new(gpu: &Gpu, readout: Readout, x: &Map, y: &Map) -> Result<Self, GpuError> {
+        Ok(match readout {
+            Readout::Last => Self::Last(LastStep::new(gpu, x, y)?),
+            Readout::Mean => Self::Mean(GlobalAveragePool::sequence(gpu, x, y)?),
+        })
+    }
+
+    pub(super) fn forward(&self, pass: &mut Pass<'_>, size: Size) {
+        match self {
+            Self::Last(last) => last.forward(pass, size),
+            Self::Mean(mean) => mean.forward(pass, size.batch, size.frames),
+        }
+    }
+
+    pub(super) fn backward(&self, pass: &mut Pass<'_>, size: Size) {
+        match self {
+            Self::Last(last) => last.backward(pass, size),
+            Self::Mean(mean) => mean.backward(pass, size.batch, size.frames),
+        }
+    }
 }
 
 /// (time, batch, features) to logits (batch, classes).
@@ -37,28 +62,19 @@ impl SequenceHead {
         let read = Map::new(gpu, "readout", &[batch, shape.inputs])?;
         Ok(Self {
             classifier: Linear::new(gpu, shape, &read.value, Some(&read.grad), logits, parameters, "classifier", scratch)?,
-            read: match readout {
-                Readout::Last => Read::Last(LastStep::new(gpu, x, &read)?),
-                Readout::Mean => Read::Mean(GlobalAveragePool::sequence(gpu, x, &read)?),
-            },
+            read: Read::new(gpu, readout, x, &read)?,
         })
     }
 }
 
 impl Layer for SequenceHead {
     fn forward(&self, pass: &mut Pass<'_>, size: Size, _mode: Mode) {
-        match &self.read {
-            Read::Last(last) => last.forward(pass, size),
-            Read::Mean(mean) => mean.forward(pass, size.batch, size.frames),
-        }
+        self.read.forward(pass, size);
         self.classifier.forward(pass, size.batch);
     }
 
     fn backward(&self, pass: &mut Pass<'_>, size: Size) {
         self.classifier.backward(pass, size.batch);
-        match &self.read {
-            Read::Last(last) => last.backward(pass, size),
-            Read::Mean(mean) => mean.backward(pass, size.batch, size.frames),
-        }
+        self.read.backward(pass, size);
     }
 }

@@ -7,8 +7,8 @@ use super::{
 use crate::gpu::{Element, GpuError, Pass};
 
 /// PyTorch's defaults, which the IndRNN authors' code keeps.
-const EPSILON: f32 = 1e-5;
-const MOMENTUM: f32 = 0.1;
+pub(super) const EPSILON: f32 = 1e-5;
+pub(super) const MOMENTUM: f32 = 0.1;
 
 /// (time, batch, channels) to the same; declared by [`BatchNorm::declare`].
 pub struct SequenceNorm {

@@ -13,9 +13,9 @@ use super::sequence::{Sequence, readout};
 use crate::config::{BatchNormPlace, ModelConfig, RecurrentInit, Stack};
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Channels, Declarations, DenseBlock, DropoutSeed, Gradient, IndrnnActivation, IndrnnBlock, IndrnnUnit, Initial, Layer, Linear,
-    LinearShape, Map, Mode, NormPlace, Parameters, RecurrentWeights, ResidualBlock, SequenceContext, SequenceHead, Size,
-    UnitSource,
+    Channels, Declarations, DenseBlock, DropoutSeed, FoldedIndrnn, Gradient, IndrnnActivation, IndrnnBlock, IndrnnUnit, Initial,
+    Layer, Linear, LinearShape, Map, Mode, NormPlace, Parameters, RecurrentWeights, ResidualBlock, SequenceContext, SequenceHead,
+    Size, UnitSource,
 };
 
 /// Features that a dense stack begins with, in growths (DenseNet's choice).
@@ -156,12 +156,30 @@ pub(super) fn build(
     let dropout = DropoutSeed { p: model.dropout, seed, streams: &std::cell::Cell::new(0) };
     let context = SequenceContext { gpu, parameters, scratch: &scratch, frames, batch, dropout };
     let x = Channels::whole(x);
-    let (layers, top) = match model.stack {
+    if let Some(folded) = folded(&context, model, &x, logits)? {
+        return Ok(Sequence { layers: vec![Box::new(folded)] });
+    }
+    let (mut layers, top) = match model.stack {
         Stack::Plain => plain(&context, model, &x)?,
         Stack::Residual => residual(&context, model, &x)?,
         Stack::Dense => dense(&context, model, &x)?,
     };
-    Ok(Sequence { layers, head: SequenceHead::new(&context, readout(model), &top, logits)? })
+    layers.push(Box::new(SequenceHead::new(&context, readout(model), &top, logits)?));
+    Ok(Sequence { layers })
+}
+
+/// All of a plain stack whose batch norms come after the recurrences, where nothing stands between them and the next product.
+fn folded(
+    context: &SequenceContext<'_>,
+    model: &ModelConfig,
+    x: &Channels,
+    logits: &Map,
+) -> Result<Option<FoldedIndrnn>, GpuError> {
+    let takes = model.stack == Stack::Plain && place(model) == NormPlace::After && model.dropout == 0.0;
+    if !takes || !FoldedIndrnn::fits(context.gpu, model.hidden) {
+        return Ok(None);
+    }
+    FoldedIndrnn::new(context, model.layers, model.hidden, readout(model), x, logits).map(Some)
 }
 
 type Layers = (Vec<Box<dyn Layer>>, Map);

@@ -5,8 +5,8 @@ use super::sequence::{Sequence, readout};
 use crate::config::{ModelConfig, ModelName, Nonlinearity};
 use crate::gpu::{Element, Gpu, GpuError, Tensor};
 use crate::layers::{
-    Cell, Channels, Declarations, DropoutSeed, Layer, LinearShape, Map, Parameters, RecurrentLayer, RecurrentShape,
-    SequenceContext, SequenceHead,
+    Cell, Channels, Declarations, DropoutSeed, LinearShape, Map, Parameters, RecurrentShape, RecurrentStack, SequenceContext,
+    SequenceHead,
 };
 
 fn cell(model: &ModelConfig) -> Cell {
@@ -58,17 +58,8 @@ pub(super) fn build(
     let scratch = gpu.tensor("partial sums", Element::F32, &[elements.max(classifier(model, classes).scratch())])?;
     let dropout = DropoutSeed { p: model.dropout, seed, streams: &std::cell::Cell::new(0) };
     let context = SequenceContext { gpu, parameters, scratch: &scratch, frames, batch, dropout };
-    let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-    let (mut value, mut below): (Channels, Option<Map>) = (Channels::whole(x), None);
-    for (level, shape) in shapes(model, mels).enumerate() {
-        let y = context.map("level", model.hidden)?;
-        let dx = below.as_ref().map(|map| &map.grad);
-        layers.push(Box::new(RecurrentLayer::new(gpu, parameters, shape, level, &value, dx, &y, &scratch)?));
-        let (dropout, y) = context.dropped(&y)?;
-        layers.extend(dropout.map(|dropout| Box::new(dropout) as Box<dyn Layer>));
-        value = y.value.clone();
-        below = Some(y);
-    }
-    let top = below.expect("at least one level");
-    Ok(Sequence { layers, head: SequenceHead::new(&context, readout(model), &top, logits)? })
+    let first = shapes(model, mels).next().expect("at least one level");
+    let stack = RecurrentStack::new(&context, first, model.layers, &Channels::whole(x))?;
+    let head = SequenceHead::new(&context, readout(model), stack.top(), logits)?;
+    Ok(Sequence { layers: vec![Box::new(stack), Box::new(head)] })
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{self, ModelConfig};
 use crate::gpu::Pass;
-use crate::layers::{Layer, Mode, Readout, SequenceHead, Size};
+use crate::layers::{Layer, Mode, Readout, Size};
 
 pub(super) fn readout(model: &ModelConfig) -> Readout {
     match model.readout {
@@ -11,10 +11,9 @@ pub(super) fn readout(model: &ModelConfig) -> Readout {
     }
 }
 
-/// All layers of a recurrent network.
+/// All layers of a recurrent network, the readout among them.
 pub(super) struct Sequence {
     pub(super) layers: Vec<Box<dyn Layer>>,
-    pub(super) head: SequenceHead,
 }
 
 impl Layer for Sequence {
@@ -22,11 +21,9 @@ impl Layer for Sequence {
         for layer in &self.layers {
             layer.forward(pass, size, mode);
         }
-        self.head.forward(pass, size, mode);
     }
 
     fn backward(&self, pass: &mut Pass<'_>, size: Size) {
-        self.head.backward(pass, size);
         for layer in self.layers.iter().rev() {
             layer.backward(pass, size);
         }

@@ -1,11 +1,11 @@
 //! The few cases that `melgrad doctor` runs: each kernel family once, with sizes that no tile divides.
 
 use super::{
-    Comparison, accumulate, batch_norm, convolution, dropout, elementwise, gather, global_average_pool, indrnn, linear,
-    optimizer, pool, recurrent, softmax_cross_entropy,
+    Comparison, accumulate, batch_norm, convolution, dropout, elementwise, gather, global_average_pool, indrnn, indrnn_folded,
+    linear, optimizer, pool, recurrent, recurrent_stack, softmax_cross_entropy,
 };
 use crate::gpu::{Gpu, GpuError};
-use crate::layers::{Cell, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size};
+use crate::layers::{Cell, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size, StackOrder, WavefrontPlan};
 use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
 
@@ -36,10 +36,11 @@ const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const RECURRENT: Size = Size { batch: 5, frames: 70 };
 const RECURRENT_HIDDEN: usize = 33;
+const CAPACITY_OF_STACKS: Size = Size { batch: 4, frames: 45 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 20] = [
+const FAMILIES: [(&str, Check); 22] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -86,6 +87,11 @@ const FAMILIES: [(&str, Check); 20] = [
     ("rnn", |gpu| check_recurrent(gpu, Cell::RnnTanh)),
     ("lstm", |gpu| check_recurrent(gpu, Cell::Lstm)),
     ("gru", |gpu| check_recurrent(gpu, Cell::Gru)),
+    ("indrnn_fold", |gpu| {
+        let case = indrnn_folded::Case::new([2, 40, 3, 13, 33]);
+        indrnn_folded::check(gpu, indrnn_folded::Case { capacity: CAPACITY_OF_STACKS, ..case }, true)
+    }),
+    ("wavefront", check_wavefront),
     ("softmax_cross_entropy", |gpu| {
         let plain = softmax_cross_entropy::Case { capacity: 100, ..softmax_cross_entropy::Case::new(70, 10, 40.0) };
         let broken = softmax_cross_entropy::Case { broken: Some(f32::NAN), ..plain };
@@ -117,6 +123,29 @@ fn check_recurrent(gpu: &Gpu, cell: Cell) -> Result<Vec<Comparison>, GpuError> {
     let case = recurrent::Case::new(cell, [64, 3, RECURRENT_HIDDEN]);
     let variants = RecurrenceVariant::choose(gpu, cell, RECURRENT, RECURRENT_HIDDEN);
     recurrent::check(gpu, variants, recurrent::Case { capacity: RECURRENT, inputs: 33, ..case })
+}
+
+/// A stack as a wavefront, or one level after the other where no kernel that takes part fits the adapter.
+fn check_wavefront(gpu: &Gpu) -> Result<Vec<Comparison>, GpuError> {
+    let (cell, hidden) = (Cell::Lstm, 20);
+    let order = RecurrenceVariant::pairs(gpu, cell, hidden).into_iter().find_map(|pair| match pair {
+        [RecurrenceVariant::Register(forward), RecurrenceVariant::Register(backward)] => {
+            let plan = WavefrontPlan { layouts: [forward, backward], chunks: 5, width: 2, tile: [64, 64, 1] };
+            Some(StackOrder::Wavefront(plan))
+        }
+        _ => None,
+    });
+    let case = recurrent_stack::Case {
+        cell,
+        order: order.unwrap_or(StackOrder::Levels([RecurrenceVariant::Plain; 2])),
+        levels: 3,
+        size: Size { batch: 3, frames: 41 },
+        capacity: CAPACITY_OF_STACKS,
+        inputs: 13,
+        hidden,
+        p: 0.3,
+    };
+    recurrent_stack::check(gpu, case)
 }
 
 /// The shader of a family that the adapter gets.

@@ -68,6 +68,27 @@ fn the_first_is_taken_unless_another_is_clearly_faster_and_right() {
     assert_eq!((all.len(), all["faster"].as_str(), all["failing"].as_str()), (8, "second", "plain"));
 }
 
+/// A stack of levels is measured with products inside it, whose kernels are chosen too.
+#[test]
+fn what_is_measured_may_have_kernels_of_its_own_to_choose() {
+    let folder = tempfile::tempdir().unwrap();
+    let gpu = open_in(folder.path());
+    let outer = gpu.choose("outer", &NAMES, || {
+        assert_eq!(choose(&gpu, "inner", [300, 200, 100], [true; 3]), "third");
+        assert_eq!(not_measured(&gpu, "inner"), "third");
+        Ok(Given { microseconds: vec![300, 100, 200], agrees: vec![true; 3] })
+    });
+    assert_eq!(NAMES[outer], "second");
+    // Both are kept, and whoever comes from another thread waits for neither.
+    let again = open_in(folder.path());
+    std::thread::scope(|scope| {
+        for (key, expected) in [("inner", "third"), ("outer", "second")] {
+            let again = &again;
+            scope.spawn(move || assert_eq!(not_measured(again, key), expected));
+        }
+    });
+}
+
 #[test]
 fn a_choice_is_remembered_between_runs_and_measured_again_where_the_memory_is_of_no_use() {
     let folder = tempfile::tempdir().unwrap();

@@ -175,7 +175,7 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 9] = [
+const SHARED: [(&[&str], &[&str]); 11] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows", "operand"]),
     (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup"], &["operand"]),
     (&["convolution", "convolution_subgroup"], &["operand"]),
@@ -183,10 +183,24 @@ const SHARED: [(&[&str], &[&str]); 9] = [
     (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["operand", "multiply"]),
     (&["bottleneck_tiled", "bottleneck_tiled_back", "bottleneck_tiled_weight"], &["winners", "read_x"]),
     (&["batch_norm", "bottleneck"], &["add_parts"]),
+    (&["convolution_tiled", "wavefront"], &["operand", "keep_left", "keep_weights", "multiply"]),
+    (&["indrnn", "indrnn_scan"], &["with_value", "through_norm"]),
     (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "keep_left", "lay_out", "add_rows"]),
     (
         &["rnn_register", "lstm_register", "gru_register"],
-        &["multiply", "multiply_four", "keep", "keep_all", "block_at", "ask", "part", "total", "set_state", "hyperbolic_tangent"],
+        &[
+            "multiply",
+            "multiply_four",
+            "keep",
+            "keep_all",
+            "block_at",
+            "ask",
+            "part",
+            "total",
+            "set_state",
+            "cell_of",
+            "hyperbolic_tangent",
+        ],
     ),
 ];
 

@@ -123,7 +123,12 @@ fn dropout_changes_training_with_its_seed_and_leaves_evaluation_alone() {
         assert_eq!(first, logits(0.5, 1, Mode::Train), "{name}: one seed, one mask");
         assert_ne!(first, logits(0.5, 2, Mode::Train), "{name}: another seed, the same mask");
         assert_ne!(first, logits(0.0, 1, Mode::Train), "{name}: nothing is left out");
-        assert_eq!(logits(0.5, 1, Mode::Evaluate), logits(0.0, 1, Mode::Evaluate), "{name}: evaluation leaves something out");
+        let evaluated = logits(0.5, 1, Mode::Evaluate);
+        assert_eq!(evaluated, logits(0.5, 2, Mode::Evaluate), "{name}: evaluation draws masks");
+        // Without dropout a network may get other kernels, whose sums are in another order.
+        for (with, without) in evaluated.iter().zip(logits(0.0, 1, Mode::Evaluate)) {
+            assert!((with - without).abs() <= 1e-5, "{name}: evaluation leaves something out: {with}, {without}");
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod blocks;
 mod convolutions;
 mod elements;
 mod recurrences;
+mod stacks;
 
 use super::Ceilings;
 use crate::gpu::{Element, Gpu, GpuError, Pass, Profile, Sampling, Tensor, Timer};
@@ -71,6 +72,11 @@ pub fn measure_kernels(
     convolutions::products(&mut table, 32 * frames)?;
     recurrences::gated(&mut table, frames, 32, 128)?;
     recurrences::independent(&mut table, frames, 32, 128)?;
+    // Minutes where the processor is the device: there, only if it is asked for.
+    if !software || !only.is_empty() {
+        let (levels, frames) = if software { (3, 64) } else { (5, frames) };
+        stacks::stacks(&mut table, levels, frames, 32, 128)?;
+    }
     elements::images(&mut table, batch)?;
     elements::sequences(&mut table, frames, 32, 128)?;
     elements::network(&mut table)?;
@@ -78,7 +84,7 @@ pub fn measure_kernels(
 }
 
 /// Families that [`measure_kernels`] knows.
-pub const FAMILIES: [&str; 17] = [
+pub const FAMILIES: [&str; 18] = [
     "stem",
     "bottleneck",
     "pooled",
@@ -88,6 +94,7 @@ pub const FAMILIES: [&str; 17] = [
     "lstm",
     "gru",
     "indrnn",
+    "stack",
     "batch_norm",
     "max_pool",
     "average_pool",

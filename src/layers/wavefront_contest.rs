@@ -1,0 +1,223 @@
+//! Whether hardware runs the levels of a recurrent stack one after the other or as a wavefront, and in how many chunks.
+
+use super::contest::{close, wave};
+use super::{
+    Channels, Declarations, DropoutSeed, Layer, Mode, Parameters, RecurrenceVariant, RecurrentShape, RecurrentStack,
+    SequenceContext, Size, StackOrder, Wavefront, WavefrontPlan,
+};
+use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision};
+use std::time::{Duration, Instant};
+
+/// Parts of a sequence that are tried: more of them fill the adapter better and take more dispatches.
+const CHUNKS: [usize; 4] = [4, 8, 16, 32];
+/// Steps of a chunk, at least.
+const FEWEST_STEPS: usize = 8;
+/// Levels at once besides all of them: where a multiprocessor has room for one workgroup, all may be a few too many.
+const WIDTHS: [usize; 3] = [2, 3, 4];
+const MOST_WIDTH: usize = 8;
+/// Tiles of the products between levels.
+const TILES: [[usize; 3]; 2] = [[64, 64, 1], [128, 64, 2]];
+/// Longer sequences are measured over their first steps.
+const MOST_FRAMES: usize = 1024;
+/// Bytes of the tensors that are measured with, about: beyond that nothing is measured.
+const MOST_BYTES: usize = 4 << 30;
+
+impl WavefrontPlan {
+    /// Those that run on the adapter with kernels of `layouts`.
+    pub fn available(
+        gpu: &Gpu,
+        capacity: Size,
+        shape: RecurrentShape,
+        levels: usize,
+        variants: [RecurrenceVariant; 2],
+    ) -> Vec<Self> {
+        let [RecurrenceVariant::Register(forward), RecurrenceVariant::Register(backward)] = variants else { return Vec::new() };
+        if levels < 2 || !Wavefront::fits(gpu, capacity, shape, levels) {
+            return Vec::new();
+        }
+        let all = levels.min(MOST_WIDTH);
+        let widths: Vec<usize> = WIDTHS.into_iter().filter(|width| *width < all).chain([all]).collect();
+        let fits = |tile: &[usize; 3]| tile_bytes(*tile) <= gpu.summary().workgroup_bytes as usize;
+        let mut plans = Vec::new();
+        for chunks in CHUNKS.into_iter().filter(|chunks| capacity.frames >= chunks * FEWEST_STEPS) {
+            for &width in &widths {
+                let plan = |tile| Self { layouts: [forward, backward], chunks, width, tile };
+                plans.extend(TILES.into_iter().filter(fits).map(plan));
+            }
+        }
+        plans
+    }
+}
+
+/// Workgroup memory of `wavefront.wgsl`: two buffers of 16 steps of both operands, the left with a vector of padding.
+fn tile_bytes([rows, columns, _]: [usize; 3]) -> usize {
+    2 * 16 * 4 * (rows + 4 + columns)
+}
+
+/// The order that the adapter gets: measured on hardware, wherever single levels get kernels that can take part.
+pub(super) fn choose(context: &SequenceContext<'_>, shape: RecurrentShape, levels: usize) -> StackOrder {
+    let SequenceContext { gpu, frames, batch, dropout, .. } = *context;
+    let capacity = Size { batch, frames };
+    let variants = RecurrenceVariant::choose(gpu, shape.cell, capacity, shape.hidden);
+    let one_by_one = StackOrder::Levels(variants);
+    let features = shape.cell.gates() * shape.hidden * 2 + shape.hidden * 3;
+    let measured = Size { frames: frames.min(MOST_FRAMES), ..capacity };
+    // The levels one after the other, and a wavefront for each tile.
+    let stacks = 1 + TILES.len();
+    let bytes = stacks * levels * measured.frames * batch * features * Element::F32.bytes();
+    if gpu.runtime_checks() || gpu.summary().is_software() || bytes > MOST_BYTES {
+        return one_by_one;
+    }
+    let plans = WavefrontPlan::available(gpu, capacity, shape, levels, variants);
+    let orders: Vec<_> = std::iter::once(one_by_one).chain(plans.into_iter().map(StackOrder::Wavefront)).collect();
+    let names: Vec<String> = orders.iter().map(ToString::to_string).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let RecurrentShape { cell, inputs, hidden } = shape;
+    let mixed = if gpu.precision() == Precision::Mixed { ", mixed" } else { "" };
+    let dropped = if dropout.p > 0.0 { ", dropout" } else { "" };
+    let key = format!("{levels} levels of {cell:?}, {frames} frames x {batch} x {inputs} -> {hidden}{dropped}{mixed}");
+    orders[gpu.choose(&key.to_lowercase(), &names, || Trial::new(gpu, measured, shape, levels, dropout.p, &orders))]
+}
+
+/// A stack as each candidate runs it, forward and backward: all candidates of one tile are one stack, whose plan changes.
+struct Trial<'o> {
+    gpu: Gpu,
+    size: Size,
+    orders: &'o [StackOrder],
+    parameters: Parameters,
+    /// By tile, none for the levels one after the other.
+    stacks: Vec<(Option<[usize; 3]>, RecurrentStack)>,
+}
+
+impl<'o> Trial<'o> {
+    fn new(
+        gpu: &Gpu,
+        size: Size,
+        shape: RecurrentShape,
+        levels: usize,
+        p: f32,
+        orders: &'o [StackOrder],
+    ) -> Result<Self, GpuError> {
+        let mut declarations = Declarations::default();
+        let above = RecurrentShape { inputs: shape.hidden, ..shape };
+        (0..levels).for_each(|level| if level == 0 { shape } else { above }.declare(&mut declarations, level));
+        let parameters = Parameters::new(gpu, declarations)?;
+        // As a network begins: differences of rounding fade.
+        wave(gpu, parameters.values().whole(), 1.9, (shape.hidden as f32).sqrt().recip());
+        let x = gpu.tensor("measured input", Element::F32, &[size.frames, size.batch, shape.inputs])?;
+        wave(gpu, &x, 0.7, 1.0);
+        let seed = gpu.tensor("measured seed", Element::U32, &[2])?;
+        gpu.write(&seed, &[1u32, 2]);
+        let scratch = gpu.tensor("measured sums", Element::F32, &[shape.scratch().max(above.scratch())])?;
+        let mut stacks: Vec<(Option<[usize; 3]>, RecurrentStack)> = Vec::new();
+        for &order in orders {
+            if stacks.iter().any(|(tile, _)| *tile == tile_of(order)) {
+                continue;
+            }
+            let dropout = DropoutSeed { p, seed: &seed, streams: &std::cell::Cell::new(0) };
+            let context = SequenceContext {
+                gpu,
+                parameters: &parameters,
+                scratch: &scratch,
+                frames: size.frames,
+                batch: size.batch,
+                dropout,
+            };
+            let stack = RecurrentStack::with_order(&context, order, shape, levels, &Channels::whole(&x))?;
+            wave(gpu, &stack.top().grad.tensor, 0.3, 1.0);
+            stacks.push((tile_of(order), stack));
+        }
+        Ok(Self { gpu: gpu.clone(), size, orders, parameters, stacks })
+    }
+
+    fn run(&mut self, candidate: usize) -> Result<Duration, GpuError> {
+        let stack = self.stack(candidate);
+        if let StackOrder::Wavefront(plan) = self.orders[candidate] {
+            self.stacks[stack].1.replan(plan);
+        }
+        self.gpu.wait()?;
+        let began = Instant::now();
+        let mut pass = Pass::new(&self.gpu);
+        self.stacks[stack].1.forward(&mut pass, self.size, Mode::Train);
+        self.stacks[stack].1.backward(&mut pass, self.size);
+        pass.submit()?;
+        self.gpu.wait()?;
+        Ok(began.elapsed())
+    }
+
+    fn stack(&self, candidate: usize) -> usize {
+        let tile = tile_of(self.orders[candidate]);
+        self.stacks.iter().position(|(other, _)| *other == tile).expect("every tile has a stack")
+    }
+
+    /// The states of the top and the gradient of each parameter.
+    fn results(&mut self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+        let top = self.stacks[self.stack(candidate)].1.top().value.tensor.clone();
+        // What a kernel leaves out must not stand there from before.
+        let mut pass = Pass::new(&self.gpu);
+        pass.clear(&top);
+        pass.clear(self.parameters.gradients().whole());
+        pass.submit()?;
+        self.run(candidate)?;
+        let names = self.parameters.declarations().parameters.iter();
+        let gradients = names.map(|spec| self.parameters.parameter(&spec.name).grad);
+        std::iter::once(top).chain(gradients).map(|tensor| self.gpu.read(&tensor)).collect()
+    }
+}
+
+fn tile_of(order: StackOrder) -> Option<[usize; 3]> {
+    match order {
+        StackOrder::Levels(_) => None,
+        StackOrder::Wavefront(plan) => Some(plan.tile),
+    }
+}
+
+impl Contest for Trial<'_> {
+    fn time(&mut self, candidate: usize) -> Result<Duration, GpuError> {
+        self.run(candidate)
+    }
+
+    fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
+        let (expected, actual) = (self.results(0)?, self.results(candidate)?);
+        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close(expected, actual)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::GpuOptions;
+    use crate::layers::{Cell, Direction};
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn wavefronts_agree_with_level_after_level_and_take_time() {
+        let gpu = Gpu::open(&GpuOptions::default()).unwrap();
+        let (size, levels) = (Size { batch: 3, frames: 70 }, 3);
+        for (cell, p, precision) in
+            [(Cell::RnnTanh, 0.0, Precision::F32), (Cell::Lstm, 0.3, Precision::F32), (Cell::Gru, 0.0, Precision::Mixed)]
+        {
+            let gpu = gpu.with_precision(precision);
+            let shape = RecurrentShape { cell, inputs: 12, hidden: 20 };
+            let [forward, backward] = Direction::BOTH.map(|direction| {
+                let variants = RecurrenceVariant::available(&gpu, cell, shape.hidden, direction);
+                variants.into_iter().find(|variant| variant.is_register()).unwrap()
+            });
+            let plans = WavefrontPlan::available(&gpu, size, shape, levels, [forward, backward]);
+            // 4 and 8 chunks, 2 or all of 3 levels, 2 tiles.
+            assert_eq!(plans.len(), 8);
+            let plain = RecurrenceVariant::available(&gpu, cell, shape.hidden, Direction::Forward)[0];
+            let orders: Vec<_> =
+                std::iter::once(StackOrder::Levels([plain; 2])).chain(plans.into_iter().map(StackOrder::Wavefront)).collect();
+            let mut trial = Trial::new(&gpu, size, shape, levels, p, &orders).unwrap();
+            assert_eq!(trial.stacks.len(), 3);
+            for (candidate, order) in orders.iter().enumerate() {
+                assert!(trial.agrees(candidate).unwrap(), "{cell:?}: {order}");
+                assert!(trial.time(candidate).unwrap() > Duration::ZERO);
+            }
+            // What is wrong does not agree.
+            let results = trial.results(0).unwrap();
+            assert!(results.iter().all(|values| values.iter().any(|value| *value != 0.0)));
+        }
+    }
+}
