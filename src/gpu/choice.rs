@@ -33,7 +33,7 @@ pub enum KernelPolicy {
 }
 
 /// Families that [`KernelPolicy::Preferring`] is for.
-const FAMILIES: [&str; 4] = ["tiled", "together", "matrix", "wavefront"];
+const FAMILIES: [&str; 5] = ["tiled", "together", "matrix", "registers", "wavefront"];
 
 impl std::str::FromStr for KernelPolicy {
     type Err = String;

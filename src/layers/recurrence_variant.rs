@@ -63,7 +63,8 @@ impl RecurrenceVariant {
         }
         Direction::BOTH.map(|direction| {
             let variants = Self::available(gpu, cell, hidden, direction);
-            if gpu.summary().is_software() { variants[0] } else { decide(gpu, cell, capacity, hidden, direction, &variants) }
+            let unmeasured = gpu.summary().is_software() && gpu.prefers("").is_none();
+            if unmeasured { variants[0] } else { decide(gpu, cell, capacity, hidden, direction, &variants) }
         })
     }
 

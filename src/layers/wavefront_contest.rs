@@ -65,7 +65,8 @@ pub(super) fn choose(context: &SequenceContext<'_>, shape: RecurrentShape, level
     // The levels one after the other, and a wavefront for each tile.
     let stacks = 1 + TILES.len();
     let bytes = stacks * levels * measured.frames * batch * features * Element::F32.bytes();
-    if gpu.runtime_checks() || gpu.summary().is_software() || bytes > MOST_BYTES {
+    let unmeasured = gpu.summary().is_software() && gpu.prefers("").is_none();
+    if gpu.runtime_checks() || unmeasured || bytes > MOST_BYTES {
         return one_by_one;
     }
     let plans = WavefrontPlan::available(gpu, capacity, shape, levels, variants);
