@@ -2,7 +2,7 @@
 
 use super::{
     Comparison, accumulate, batch_norm, convolution, dropout, elementwise, gather, global_average_pool, indrnn, indrnn_folded,
-    linear, optimizer, pool, recurrent, recurrent_stack, softmax_cross_entropy,
+    linear, optimizer, pool, recurrent, recurrent_stack, softmax_cross_entropy, stem,
 };
 use crate::gpu::{Gpu, GpuError};
 use crate::layers::{Cell, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size, StackOrder, WavefrontPlan};
@@ -40,7 +40,7 @@ const CAPACITY_OF_STACKS: Size = Size { batch: 4, frames: 45 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };
 
-const FAMILIES: [(&str, Check); 22] = [
+const FAMILIES: [(&str, Check); 23] = [
     ("convolution", |gpu| {
         let folded = convolution::Case {
             fold: true,
@@ -51,6 +51,9 @@ const FAMILIES: [(&str, Check); 22] = [
         convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..folded })
     }),
     ("linear", |gpu| linear::check(gpu, linear::Case { rows: 33, capacity: 40, inputs: 130, outputs: 10 })),
+    ("stem", |gpu| {
+        stem::check(gpu, stem::Case { size: SIZE, capacity: CAPACITY, mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX })
+    }),
     ("max_pool", |gpu| {
         let same = pool::Case { ties: true, ..pool::Case::new(PoolShape::same([3, 3]), [2, 7, 13, 5]) };
         pool::check_max(gpu, pool::Case { capacity: CAPACITY, ..same })
