@@ -66,7 +66,8 @@ pub(super) struct Choices {
     measuring: Mutex<()>,
     /// Absent where nothing is measured.
     memory: Option<Memory>,
-    preferred: Option<Vec<String>>,
+    /// Words that names of kernels begin with.
+    preferred: Vec<String>,
 }
 
 impl Choices {
@@ -75,8 +76,8 @@ impl Choices {
         let measures = !options.runtime_checks && matches!(options.kernels, KernelPolicy::Measured | KernelPolicy::MeasuredIn(_));
         let memory = measures.then(|| Memory::new(summary, folder(&options.kernels)));
         let preferred = match &options.kernels {
-            KernelPolicy::Preferring(words) => Some(words.clone()),
-            _ => None,
+            KernelPolicy::Preferring(words) => words.clone(),
+            _ => Vec::new(),
         };
         Self { made: Mutex::default(), measuring: Mutex::default(), memory, preferred }
     }
@@ -135,16 +136,24 @@ impl Gpu {
                         }
                     }
                 }),
-                _ => candidates.iter().position(|candidate| self.prefers(candidate) == Some(true)).unwrap_or(0),
+                _ => candidates.iter().position(|candidate| self.prefers(candidate)).unwrap_or(0),
             };
         made().insert(key.into(), candidates[chosen].into());
         chosen
     }
 
-    /// Whether kernels of this name are preferred, where some are.
-    pub fn prefers(&self, name: &str) -> Option<bool> {
-        let preferred = self.choice_state().preferred.as_ref()?;
-        Some(preferred.iter().any(|word| name.starts_with(word)))
+    fn prefers(&self, name: &str) -> bool {
+        self.choice_state().preferred.iter().any(|word| name.starts_with(word))
+    }
+
+    /// Whether kernels of some family are [preferred](KernelPolicy::Preferring), however little there is to gain.
+    pub fn has_preferences(&self) -> bool {
+        !self.choice_state().preferred.is_empty()
+    }
+
+    /// Whether what hardware gets is up for choice: software adapters get what is known to suit them, unless told otherwise.
+    pub fn chooses_kernels(&self) -> bool {
+        !self.summary().is_software() || self.has_preferences()
     }
 
     /// Every choice made on this device: what for, and which candidate.

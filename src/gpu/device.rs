@@ -140,11 +140,6 @@ impl Gpu {
         u64::from(self.device().limits().min_storage_buffer_offset_alignment)
     }
 
-    /// Tensors that a kernel may bind.
-    pub fn bindings(&self) -> u32 {
-        self.device().limits().max_storage_buffers_per_shader_stage
-    }
-
     /// A zeroed tensor in a buffer of its own.
     ///
     /// Fails if one buffer cannot hold it or memory runs out. Whether one *binding* can hold it is up to the kernel: see

@@ -4,8 +4,8 @@
 //! once more; or all run together, as kernels that bring each map once.
 
 use super::bottleneck_contest;
-use super::bottleneck_together::{self, BottleneckTiles, Group, Products, Together};
-use super::{ConvolutionShape, ImageContext, Mode, Parameters, Size, Unit, UnitInput, UnitOutput};
+use super::bottleneck_together::{self, Group, Products, Together};
+use super::{ConvolutionShape, ImageContext, Mode, Parameters, Size, Slices, Unit, UnitInput, UnitOutput};
 use crate::gpu::{Gpu, GpuError, Pass};
 
 /// Units over the same maps.
@@ -27,13 +27,14 @@ impl Bottlenecks {
         outputs: &[UnitOutput<'_>],
     ) -> Result<Self, GpuError> {
         let rows = outputs[0].map.value.tensor.elements() / outputs[0].map.value.stride;
-        let group = Group::of(input, outputs).filter(|_| bottleneck_together::runs_on(&context.gpu));
-        match group
-            .and_then(|group| Some((group, context.bottlenecks(|| bottleneck_contest::choose(context, group, shape.mel, rows))?)))
+        let mel = shape.mel;
+        if let Some(group) = Group::of(input, outputs).filter(|_| Self::run_together_on(&context.gpu))
+            && let Some(tiles) = context.bottlenecks(|| bottleneck_contest::choose(context, group, mel, rows))
         {
-            Some((group, tiles)) => Self::together(context, parameters, names, tiles, group, shape.mel, input, outputs),
-            None => Self::apart(context, parameters, names, shape, input, outputs),
+            let products = Products { tiles, group, mel, taps: Vec::new() };
+            return Self::together(context, parameters, names, products, input, outputs);
         }
+        Self::apart(context, parameters, names, shape, input, outputs)
     }
 
     /// Each by itself.
@@ -49,19 +50,15 @@ impl Bottlenecks {
         Ok(Self(Kind::Apart(names.iter().zip(outputs).map(unit).collect::<Result<_, _>>()?)))
     }
 
-    /// All in kernels with these tiles.
-    #[allow(clippy::too_many_arguments)]
+    /// All in the same kernels.
     pub(super) fn together(
         context: &ImageContext,
         parameters: &Parameters,
         names: &[String],
-        tiles: BottleneckTiles,
-        group: Group,
-        mel: usize,
+        products: Products,
         input: &UnitInput<'_>,
         outputs: &[UnitOutput<'_>],
     ) -> Result<Self, GpuError> {
-        let products = Products { tiles, group, mel, taps: Vec::new() };
         let together = Together::new(context, parameters, names, products, input, outputs)?;
         Ok(Self(Kind::Together(Box::new(together))))
     }
@@ -98,13 +95,7 @@ impl Bottlenecks {
 
     /// Floats of scratch that they take together over `rows` rows: `first` channels in the first of `maps` maps, `other` in each
     /// of the others, and `width` in each y.
-    pub fn scratch(
-        context_slices: super::Slices,
-        units: usize,
-        maps: usize,
-        [first, other, width]: [usize; 3],
-        rows: usize,
-    ) -> usize {
-        Group { units, maps, first, other, outputs: width }.scratch(rows, context_slices)
+    pub fn scratch(slices: Slices, units: usize, maps: usize, [first, other, width]: [usize; 3], rows: usize) -> usize {
+        Group { units, maps, first, other, outputs: width }.scratch(rows, slices)
     }
 }

@@ -1,14 +1,14 @@
 //! Whether bottlenecks run together, and with which tiles: measured on a hardware adapter, and held against units that run apart.
 
-use super::bottleneck_together::{self, BottleneckTiles, Group};
-use super::contest::{close_sums, wave};
+use super::bottleneck_together::{self, BottleneckTiles, Group, Products};
+use super::contest::{Written, timed, wave};
 use super::unit::EPSILON;
 use super::{
     Bottlenecks, ChannelStatistics, ConvolutionShape, ConvolutionVariants, Declarations, Gradient, ImageContext, Map,
     MapStatistics, Mode, Parameters, PooledBranch, PooledCopy, Size, Slices, Source, Unit, UnitInput, UnitOutput, batch_norm,
 };
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision, Tensor};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Rows that are measured, at most.
 const MOST_ROWS: usize = 1 << 16;
@@ -36,12 +36,9 @@ pub(super) fn choose_pooled(context: &ImageContext, group: Group, mel: usize, ro
 type Prepare = fn(&Bench<'_>, &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError>;
 
 fn decide(gpu: &Gpu, what: &str, group: Group, mel: usize, rows: usize, prepare: Prepare) -> Option<BottleneckTiles> {
-    if let Some(prefers) = gpu.prefers("together") {
-        return prefers.then_some(BottleneckTiles::ALL[0]);
-    }
     let Group { first, other, outputs, .. } = group;
-    let few = group.work(rows) < FEWEST_OPERATIONS;
-    if gpu.runtime_checks() || gpu.summary().is_software() || few {
+    let few = group.work(rows) < FEWEST_OPERATIONS && !gpu.has_preferences();
+    if gpu.runtime_checks() || !gpu.chooses_kernels() || few {
         return None;
     }
     let rows = rows.min(MOST_ROWS);
@@ -135,8 +132,7 @@ impl<'g> Bench<'g> {
         self.ys.iter().zip(&self.of_y).map(of).collect()
     }
 
-    /// What is written, each with how large a sum of as many terms as it adds up is when they are of either sign.
-    fn written(&self) -> Vec<(Tensor, f32)> {
+    fn written(&self) -> Written {
         let root = |terms: usize| (terms as f32).sqrt();
         let rows = self.size.frames * self.mel;
         let (of_output, of_input, of_rows) = (root(self.group.inputs()), root(self.group.outputs), root(rows));
@@ -150,7 +146,7 @@ impl<'g> Bench<'g> {
                 written.push((self.parameters.parameter(&format!("{name}.{part}")).grad, terms));
             }
         }
-        written
+        Written(written)
     }
 }
 
@@ -162,7 +158,8 @@ fn bottlenecks(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Repet
     let apart = Bottlenecks::apart(context, parameters, names, shape, &input, &outputs)?;
     let mut candidates = vec![apart];
     for &tiles in tiles {
-        candidates.push(Bottlenecks::together(context, parameters, names, tiles, *group, *mel, &input, &outputs)?);
+        let products = Products { tiles, group: *group, mel: *mel, taps: Vec::new() };
+        candidates.push(Bottlenecks::together(context, parameters, names, products, &input, &outputs)?);
     }
     let repetition = |bottlenecks: Bottlenecks| {
         let statistics = bench.statistics()?;
@@ -203,7 +200,7 @@ fn pooled_branches(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<R
 struct Trial<'g> {
     gpu: &'g Gpu,
     candidates: Vec<Repetition>,
-    written: Vec<(Tensor, f32)>,
+    written: Written,
 }
 
 impl<'g> Trial<'g> {
@@ -221,21 +218,11 @@ impl<'g> Trial<'g> {
     }
 
     fn run(&self, repeats: u32, candidate: usize) -> Result<Duration, GpuError> {
-        let began = Instant::now();
-        let mut pass = Pass::new(self.gpu);
-        (0..repeats).for_each(|_| self.candidates[candidate](&mut pass));
-        pass.submit()?;
-        self.gpu.wait()?;
-        Ok(began.elapsed() / repeats)
+        timed(self.gpu, repeats, |pass| self.candidates[candidate](pass))
     }
 
     fn results(&self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
-        // What a kernel leaves out must not stand there from before; gradients are added to.
-        let mut pass = Pass::new(self.gpu);
-        self.written.iter().for_each(|(tensor, _)| pass.clear(tensor));
-        pass.submit()?;
-        self.run(1, candidate)?;
-        self.written.iter().map(|(tensor, _)| self.gpu.read(tensor)).collect()
+        self.written.results(self.gpu, || self.run(1, candidate))
     }
 }
 
@@ -245,9 +232,7 @@ impl Contest for Trial<'_> {
     }
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
-        let (expected, actual) = (self.results(0)?, self.results(candidate)?);
-        let mut pairs = expected.iter().zip(&actual).zip(&self.written);
-        Ok(pairs.all(|((expected, actual), (_, terms))| close_sums(*terms, expected, actual)))
+        Ok(self.written.agree(&self.results(0)?, &self.results(candidate)?))
     }
 }
 
@@ -268,12 +253,12 @@ mod tests {
                 assert!(trial.agrees(candidate).unwrap(), "{group:?}: candidate {candidate}");
             }
             // What is wrong does not agree.
-            for place in 0..trial.written.len() {
-                let (tensor, terms) = &trial.written[place];
-                let right = gpu.read::<f32>(tensor).unwrap();
-                let largest = right.iter().fold(*terms, |largest, value| largest.max(value.abs()));
-                let other: Vec<f32> = right.iter().map(|value| value + 0.01 * largest).collect();
-                assert!(!close_sums(*terms, &right, &other), "{place}");
+            let right = trial.results(0).unwrap();
+            for (place, (_, terms)) in trial.written.0.iter().enumerate() {
+                let largest = right[place].iter().fold(*terms, |largest, value| largest.max(value.abs()));
+                let mut other = right.clone();
+                other[place].iter_mut().for_each(|value| *value += 0.01 * largest);
+                assert!(!trial.written.agree(&right, &other), "{place}");
             }
         }
     }

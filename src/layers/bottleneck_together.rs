@@ -1,7 +1,6 @@
 //! Launcher of `bottleneck.wgsl` and `bottleneck_tiled*.wgsl`: units of batch norm, ReLU and 1x1 convolution that read the same
 //! maps, each map brought once for all of them.
 
-use super::batch_norm::LEAST_CHUNK;
 use super::unit::{EPSILON, MOMENTUM};
 use super::{ConvolutionShape, Gradient, ImageContext, Mode, Parameters, Size, Slices, UnitInput, UnitOutput};
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Precision, Shader, Tensor};
@@ -11,14 +10,16 @@ const FORWARD: Shader = Shader("bottleneck_tiled");
 const BACKWARD: Shader = Shader("bottleneck_tiled_back");
 const WEIGHT: Shader = Shader("bottleneck_tiled_weight");
 /// Units and maps that the kernels bind, at most.
-pub(super) const MOST_UNITS: usize = 3;
-pub(super) const MOST_MAPS: usize = 4;
+const MOST_UNITS: usize = 3;
+const MOST_MAPS: usize = 4;
 /// Storage buffers that a kernel binds, at most.
-pub(super) const BINDINGS: usize = 20;
+const BINDINGS: u32 = 20;
 /// For the weights' gradients rows are parted so that there are about this many workgroups.
 const SPLIT_GROUPS: usize = 1024;
 /// Rows of a part are a multiple of this.
 const SPLIT_ROWS: usize = 16;
+/// Rows of the least tile.
+const LEAST_TILE: usize = 64;
 /// Channels of a workgroup that adds up tiles, elements of one that adds up splits.
 const WIDTH: usize = 8;
 const SPLIT_WIDTH: usize = 32;
@@ -64,10 +65,10 @@ impl BottleneckTiles {
         tiles([64, 32, 2], [64, 128, 1], [128, 32, 2]),
     ];
 
-    /// `128x32x4, back 64x64x4, weight 64x32x4`
+    /// `together 128x32x4, back 64x64x4, weight 64x32x4`
     pub fn words(&self) -> String {
         let Self { forward, backward, weight } = self;
-        format!("{}, back {}, weight {}", forward.words(), backward.words(), weight.words())
+        format!("together {}, back {}, weight {}", forward.words(), backward.words(), weight.words())
     }
 }
 
@@ -127,7 +128,7 @@ impl Group {
 
     /// Floats for all partial sums over `rows` rows.
     pub(super) fn scratch(&self, rows: usize, slices: Slices) -> usize {
-        let tiles = rows.div_ceil(LEAST_CHUNK) + slices.count();
+        let tiles = rows.div_ceil(LEAST_TILE) + slices.count();
         let of_tile = self.units * (4 * self.outputs).max(2 * self.inputs());
         (tiles * of_tile).max(slices.count() * self.splits() * self.split_floats())
     }
@@ -385,7 +386,7 @@ impl Together {
 
 /// Whether the adapter binds as many buffers as the kernels ask for.
 pub(super) fn runs_on(gpu: &Gpu) -> bool {
-    gpu.summary().storage_buffers >= BINDINGS as u32
+    gpu.summary().storage_buffers >= BINDINGS
 }
 
 /// The shape of one of these units.

@@ -1,6 +1,7 @@
-//! What contests between kernels share: numbers to measure with, and when two results agree.
+//! What contests between kernels share: numbers to measure with, how long a candidate takes, and when two results agree.
 
-use crate::gpu::{Gpu, Tensor};
+use crate::gpu::{Gpu, GpuError, Pass, Tensor};
+use std::time::{Duration, Instant};
 
 /// Largest difference, as a share of what is compared: a thousand times what rounding makes.
 const TOLERANCE: f32 = 1e-3;
@@ -11,21 +12,59 @@ pub(super) fn wave(gpu: &Gpu, tensor: &Tensor, factor: f32, scale: f32) {
     gpu.write(tensor, &values);
 }
 
-/// Whether no element is further from the expected one than a thousandth of the largest magnitude.
-pub(super) fn close(expected: &[f32], actual: &[f32]) -> bool {
-    close_sums(0.0, expected, actual)
-}
-
-/// As [`close`], for sums of terms so large that `terms` is what they come to if they do not happen to cancel.
-pub(super) fn close_sums(terms: f32, expected: &[f32], actual: &[f32]) -> bool {
+/// Whether no element is further from the expected one than a thousandth of the largest magnitude; of sums, than of `terms`, which
+/// is what their terms come to if they do not happen to cancel.
+fn close_sums(terms: f32, expected: &[f32], actual: &[f32]) -> bool {
     let largest = expected.iter().fold(terms, |largest, value| largest.max(value.abs()));
     // A NaN is close to nothing.
     expected.iter().zip(actual).all(|(a, b)| (a - b).abs() <= TOLERANCE * largest)
 }
 
+/// How long what `record` records takes once, when the device does it `repeats` times in a row.
+pub(super) fn timed(gpu: &Gpu, repeats: u32, mut record: impl FnMut(&mut Pass<'_>)) -> Result<Duration, GpuError> {
+    gpu.wait()?;
+    let began = Instant::now();
+    let mut pass = Pass::new(gpu);
+    (0..repeats).for_each(|_| record(&mut pass));
+    pass.submit()?;
+    gpu.wait()?;
+    Ok(began.elapsed() / repeats)
+}
+
+/// What candidates write: tensors, each with how large a sum of as many terms as an element adds up is when they are of either
+/// sign; 0 where elements are no such sums.
+pub(super) struct Written(pub(super) Vec<(Tensor, f32)>);
+
+impl Written {
+    /// Tensors whose elements are no sums that nearly vanish.
+    pub(super) fn plain(tensors: impl IntoIterator<Item = Tensor>) -> Self {
+        Self(tensors.into_iter().map(|tensor| (tensor, 0.0)).collect())
+    }
+
+    /// What `run` leaves in them. All are cleared first: what a kernel leaves out must not stand there from before, and some
+    /// add to what they find.
+    pub(super) fn results(&self, gpu: &Gpu, run: impl FnOnce() -> Result<Duration, GpuError>) -> Result<Vec<Vec<f32>>, GpuError> {
+        let mut pass = Pass::new(gpu);
+        self.0.iter().for_each(|(tensor, _)| pass.clear(tensor));
+        pass.submit()?;
+        run()?;
+        self.0.iter().map(|(tensor, _)| gpu.read(tensor)).collect()
+    }
+
+    /// Whether two such results agree.
+    pub(super) fn agree(&self, expected: &[Vec<f32>], actual: &[Vec<f32>]) -> bool {
+        let mut pairs = expected.iter().zip(actual).zip(&self.0);
+        pairs.all(|((expected, actual), (_, terms))| close_sums(*terms, expected, actual))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{close, close_sums};
+    use super::close_sums;
+
+    fn close(expected: &[f32], actual: &[f32]) -> bool {
+        close_sums(0.0, expected, actual)
+    }
 
     #[test]
     fn what_is_off_or_not_a_number_does_not_agree_and_sums_may_vanish() {

@@ -1,6 +1,6 @@
 //! Which kernels of the convolution family a hardware adapter gets for a shape: measured, and held against the plain ones.
 
-use super::contest::{close_sums, wave};
+use super::contest::{Written, timed, wave};
 use super::convolution_variant::Operation;
 use super::unit::EPSILON;
 use super::{
@@ -8,8 +8,8 @@ use super::{
     ConvolutionVariant, ConvolutionVariants, Declarations, Fold, FoldedGradient, Gradient, MapStatistics, Param, Parameters,
     Slices, TileStatistics, batch_norm,
 };
-use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision, Tensor};
-use std::time::{Duration, Instant};
+use crate::gpu::{Contest, Element, Gpu, GpuError, Precision};
+use std::time::Duration;
 
 /// With fewer operations any kernel is done before its submission is.
 const FEWEST_OPERATIONS: usize = 1 << 24;
@@ -28,7 +28,7 @@ pub(super) fn choose(
     rows: usize,
 ) -> ConvolutionVariant {
     let ConvolutionShape { kernel: [time, mel], inputs, outputs, .. } = shape;
-    if 2 * rows * time * mel * inputs * outputs < FEWEST_OPERATIONS && gpu.prefers("").is_none() {
+    if 2 * rows * time * mel * inputs * outputs < FEWEST_OPERATIONS && !gpu.has_preferences() {
         return variants[0];
     }
     // Operations may share a tile: one of each.
@@ -71,8 +71,8 @@ struct Trial<'g> {
     frames: usize,
     mel: usize,
     candidates: Vec<Candidate>,
-    /// What the operation writes, each with how large a sum of as many terms as it adds up is when they are of either sign.
-    written: Vec<(Tensor, f32)>,
+    /// What the operation writes.
+    written: Written,
 }
 
 impl<'g> Trial<'g> {
@@ -165,47 +165,35 @@ impl<'g> Trial<'g> {
             }
             _ => {}
         }
-        Ok(Self { gpu, operation, frames, mel: shape.mel, candidates, written })
+        Ok(Self { gpu, operation, frames, mel: shape.mel, candidates, written: Written(written) })
     }
 
     fn run(&self, repeats: u32, candidate: usize) -> Result<Duration, GpuError> {
         let Candidate { convolution, unit } = &self.candidates[candidate];
         let sample_rows = self.frames * self.mel;
-        let began = Instant::now();
-        let mut pass = Pass::new(self.gpu);
-        for _ in 0..repeats {
-            match (self.operation, unit) {
-                (Operation::Forward, Some(unit)) if convolution.brings_moments() => {
-                    let tiles = convolution.forward_with_moments(&mut pass, 1, self.frames);
-                    unit.tiles.finish(&mut pass, tiles, sample_rows);
-                }
-                (Operation::Forward, unit) => {
-                    convolution.forward(&mut pass, 1, self.frames);
-                    unit.iter().for_each(|unit| unit.channels.compute(&mut pass, 1, sample_rows));
-                }
-                (Operation::BackwardInput, unit) => {
-                    let tiles = convolution.backward_input(&mut pass, 1, self.frames);
-                    match (unit, tiles) {
-                        (Some(unit), Some(tiles)) => unit.gradient.finish(&mut pass, tiles, sample_rows),
-                        (Some(unit), None) => unit.gradient.backward(&mut pass, 1, sample_rows),
-                        (None, _) => {}
-                    }
-                }
-                (Operation::BackwardWeight, _) => convolution.backward_parameters(&mut pass, 1, self.frames),
+        timed(self.gpu, repeats, |pass| match (self.operation, unit) {
+            (Operation::Forward, Some(unit)) if convolution.brings_moments() => {
+                let tiles = convolution.forward_with_moments(pass, 1, self.frames);
+                unit.tiles.finish(pass, tiles, sample_rows);
             }
-        }
-        pass.submit()?;
-        self.gpu.wait()?;
-        Ok(began.elapsed() / repeats)
+            (Operation::Forward, unit) => {
+                convolution.forward(pass, 1, self.frames);
+                unit.iter().for_each(|unit| unit.channels.compute(pass, 1, sample_rows));
+            }
+            (Operation::BackwardInput, unit) => {
+                let tiles = convolution.backward_input(pass, 1, self.frames);
+                match (unit, tiles) {
+                    (Some(unit), Some(tiles)) => unit.gradient.finish(pass, tiles, sample_rows),
+                    (Some(unit), None) => unit.gradient.backward(pass, 1, sample_rows),
+                    (None, _) => {}
+                }
+            }
+            (Operation::BackwardWeight, _) => convolution.backward_parameters(pass, 1, self.frames),
+        })
     }
 
     fn results(&self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
-        // What a kernel leaves out must not stand there from before.
-        let mut pass = Pass::new(self.gpu);
-        self.written.iter().for_each(|(tensor, _)| pass.clear(tensor));
-        pass.submit()?;
-        self.run(1, candidate)?;
-        self.written.iter().map(|(tensor, _)| self.gpu.read(tensor)).collect()
+        self.written.results(self.gpu, || self.run(1, candidate))
     }
 }
 
@@ -215,9 +203,7 @@ impl Contest for Trial<'_> {
     }
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
-        let (expected, actual) = (self.results(0)?, self.results(candidate)?);
-        let pairs = expected.iter().zip(&actual).zip(&self.written);
-        Ok(pairs.into_iter().all(|((expected, actual), (_, terms))| close_sums(*terms, expected, actual)))
+        Ok(self.written.agree(&self.results(0)?, &self.results(candidate)?))
     }
 }
 
@@ -250,9 +236,10 @@ mod tests {
                 assert!(trial.agrees(candidate).unwrap(), "{operation:?}, folded: {fold}: {}", variant.name());
             }
             // What is wrong does not agree.
-            let (written, _) = &trial.written[0];
-            let other = trial.results(0).unwrap()[0].iter().map(|value| value + 1.0).collect::<Vec<_>>();
-            assert!(!close_sums(trial.written[0].1, &gpu.read::<f32>(written).unwrap(), &other), "{operation:?}");
+            let right = trial.results(0).unwrap();
+            let mut other = right.clone();
+            other[0].iter_mut().for_each(|value| *value += 1.0);
+            assert!(!trial.written.agree(&right, &other), "{operation:?}");
         }
     }
 }

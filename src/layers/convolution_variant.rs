@@ -291,7 +291,7 @@ impl ConvolutionVariants {
             return ConvolutionVariant::PLAIN.into();
         }
         let takes: Vec<_> = ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(in_fours)).collect();
-        if gpu.summary().is_software() && gpu.prefers("").is_none() {
+        if !gpu.chooses_kernels() {
             return takes[0].into();
         }
         Self::each(|operation| {

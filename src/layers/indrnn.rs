@@ -83,7 +83,7 @@ impl IndrnnRecurrence {
     pub fn new(gpu: &Gpu, a: &Map, h: &Map, u: &Param, scratch: &Tensor) -> Result<Self, GpuError> {
         let shape = a.value.tensor.shape();
         let capacity = Size { frames: shape[0], batch: shape[1] };
-        let path = indrnn_contest::choose(gpu, capacity, a.value.stride);
+        let path = indrnn_contest::choose(gpu, capacity, a.value.stride, false);
         Self::with_path(gpu, path, capacity, a, h, u, scratch)
     }
 

@@ -1,9 +1,10 @@
 //! Step by step or as a scan: which of the two kernels of the IndRNN recurrence an adapter gets for a shape.
 
-use super::contest::{close, wave};
+use super::contest::{Written, timed, wave};
+use super::indrnn::NormedStates;
 use super::{IndrnnPath, IndrnnRecurrence, Map, Param, Size};
-use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
-use std::time::{Duration, Instant};
+use crate::gpu::{Contest, Element, Gpu, GpuError};
+use std::time::Duration;
 
 const PATHS: [IndrnnPath; 2] = [IndrnnPath::Sequential, IndrnnPath::Scan];
 const NAMES: [&str; 2] = ["sequential", "scan"];
@@ -19,15 +20,17 @@ const MOST_NUMBERS: usize = 1 << 22;
 const LONG_ENOUGH: Duration = Duration::from_millis(3);
 const MOST_REPEATS: u32 = 32;
 
-/// The path for batches of `capacity`, measured where the scan may have something to gain.
-pub(super) fn choose(gpu: &Gpu, capacity: Size, hidden: usize) -> IndrnnPath {
+/// The path for batches of `capacity`, measured where the scan may have something to gain; `normed` says whether a batch norm of
+/// the states is folded into what comes behind them.
+pub(super) fn choose(gpu: &Gpu, capacity: Size, hidden: usize, normed: bool) -> IndrnnPath {
     let Size { batch, frames } = capacity;
     let chains = batch * hidden;
     let most = if gpu.summary().is_software() { MOST_CHAINS_IN_SOFTWARE } else { MOST_CHAINS };
     let candidates = if frames >= FEWEST_FRAMES && chains <= most { &NAMES[..] } else { &NAMES[..1] };
-    let key = format!("indrnn, {frames} frames x {batch} x {hidden}");
+    let norm = if normed { ", normed" } else { "" };
+    let key = format!("indrnn{norm}, {frames} frames x {batch} x {hidden}");
     let measured = Size { batch, frames: frames.min(MOST_NUMBERS / chains.max(1)) };
-    PATHS[gpu.choose(&key, candidates, || Trial::new(gpu, measured, hidden))]
+    PATHS[gpu.choose(&key, candidates, || Trial::new(gpu, measured, hidden, normed))]
 }
 
 /// Both over one set of tensors.
@@ -35,13 +38,13 @@ struct Trial<'g> {
     gpu: &'g Gpu,
     size: Size,
     layers: Vec<IndrnnRecurrence>,
-    /// h, da, du, and the sums that du is made of.
-    written: [Tensor; 4],
+    /// By forward, and by backward.
+    written: [Written; 2],
     repeats: Option<u32>,
 }
 
 impl<'g> Trial<'g> {
-    fn new(gpu: &'g Gpu, size: Size, hidden: usize) -> Result<Self, GpuError> {
+    fn new(gpu: &'g Gpu, size: Size, hidden: usize, normed: bool) -> Result<Self, GpuError> {
         let shape = [size.frames, size.batch, hidden];
         let (a, h) = (Map::new(gpu, "measured input", &shape)?, Map::new(gpu, "measured states", &shape)?);
         let vector = |label| gpu.tensor(label, Element::F32, &[hidden]);
@@ -51,22 +54,32 @@ impl<'g> Trial<'g> {
         wave(gpu, &a.value.tensor, 0.7, 1.0);
         wave(gpu, &h.grad.tensor, 0.3, 1.0);
         wave(gpu, &u.value, 1.9, 1.0);
-        let layers = PATHS.map(|path| IndrnnRecurrence::with_path(gpu, path, size, &a, &h, &u, &scratch));
-        let layers = layers.into_iter().collect::<Result<_, _>>()?;
-        Ok(Self { gpu, size, layers, written: [h.value.tensor, a.grad.tensor, u.grad, scratch], repeats: None })
+        let states = NormedStates::new(gpu, size.batch, hidden)?;
+        wave(gpu, &states.norm, 1.3, 1.0);
+        wave(gpu, &states.corrections, 0.9, 0.1);
+        let layer = |path| {
+            if normed {
+                IndrnnRecurrence::normed(gpu, path, &a, &h, &u, &states)
+            } else {
+                IndrnnRecurrence::with_path(gpu, path, size, &a, &h, &u, &scratch)
+            }
+        };
+        let layers = PATHS.into_iter().map(layer).collect::<Result<_, _>>()?;
+        let (mut by_forward, mut by_backward) = (vec![h.value.tensor], vec![a.grad.tensor]);
+        if normed {
+            by_forward.push(states.moments);
+            by_backward.push(states.chain_sums);
+        } else {
+            by_backward.extend([u.grad, scratch]);
+        }
+        Ok(Self { gpu, size, layers, written: [by_forward, by_backward].map(Written::plain), repeats: None })
     }
 
     fn run(&self, repeats: u32, forward: usize, backward: usize) -> Result<Duration, GpuError> {
-        self.gpu.wait()?;
-        let began = Instant::now();
-        let mut pass = Pass::new(self.gpu);
-        for _ in 0..repeats {
-            self.layers[forward].forward(&mut pass, self.size);
-            self.layers[backward].backward(&mut pass, self.size);
-        }
-        pass.submit()?;
-        self.gpu.wait()?;
-        Ok(began.elapsed() / repeats)
+        timed(self.gpu, repeats, |pass| {
+            self.layers[forward].forward(pass, self.size);
+            self.layers[backward].backward(pass, self.size);
+        })
     }
 }
 
@@ -86,18 +99,33 @@ impl Contest for Trial<'_> {
     /// Backward is judged on the states of the first: which of them are 0 is a matter of rounding where a sum nearly
     /// vanishes.
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
-        let results = |forward, backward| {
-            // What a kernel leaves out must not stand there from before.
-            let mut pass = Pass::new(self.gpu);
-            self.written.iter().for_each(|tensor| pass.clear(tensor));
-            pass.submit()?;
-            self.run(1, forward, backward)?;
-            let [h, da, du, _] = &self.written;
-            Ok::<_, GpuError>([self.gpu.read(h)?, self.gpu.read(da)?, self.gpu.read(du)?])
-        };
-        let [h, da, du] = results(0, 0)?;
-        let [other_h, ..] = results(candidate, 0)?;
-        let [_, other_da, other_du] = results(0, candidate)?;
-        Ok(close(&h, &other_h) && close(&da, &other_da) && close(&du, &other_du))
+        let [by_forward, by_backward] = &self.written;
+        let forward = |path| by_forward.results(self.gpu, || self.run(1, path, 0));
+        let backward = |path| by_backward.results(self.gpu, || self.run(1, 0, path));
+        Ok(by_forward.agree(&forward(0)?, &forward(candidate)?) && by_backward.agree(&backward(0)?, &backward(candidate)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::GpuOptions;
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn both_paths_agree_and_what_is_wrong_does_not() {
+        let gpu = Gpu::open(&GpuOptions::default()).unwrap();
+        for normed in [false, true] {
+            let mut trial = Trial::new(&gpu, Size { batch: 2, frames: 300 }, 5, normed).unwrap();
+            assert!(trial.agrees(1).unwrap() && trial.time(1).unwrap() > Duration::ZERO, "normed: {normed}");
+            for written in &trial.written {
+                let right = written.results(&gpu, || trial.run(1, 0, 0)).unwrap();
+                for place in 0..right.len() {
+                    let mut other = right.clone();
+                    other[place].iter_mut().for_each(|value| *value = 1.1 * *value + 0.01);
+                    assert!(!written.agree(&right, &other), "normed: {normed}, {place}");
+                }
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Precisi
 const FOLD: Shader = Shader("indrnn_fold");
 /// Outputs of a workgroup of `fold`.
 const WIDTH: usize = 32;
+/// Storage buffers that a kernel binds, at most.
+const BINDINGS: u32 = 10;
 /// Workgroup memory of `fold` beside the 8 bytes of each channel.
 const SHARED_BYTES: usize = 8 * 256;
 
@@ -33,7 +35,9 @@ impl FoldedIndrnn {
     /// before that, lest a large mean cost digits.
     pub fn fits(gpu: &Gpu, hidden: usize) -> bool {
         let shared = 8 * hidden + SHARED_BYTES;
-        gpu.precision() == Precision::F32 && shared <= gpu.summary().workgroup_bytes as usize && gpu.bindings() >= 10
+        gpu.precision() == Precision::F32
+            && shared <= gpu.summary().workgroup_bytes as usize
+            && gpu.summary().storage_buffers >= BINDINGS
     }
 
     /// Prepares the kernels of `layers` layers under the names that [`super::IndrnnBlock`] declares, and of the classifier.
@@ -46,7 +50,7 @@ impl FoldedIndrnn {
         logits: &Map,
     ) -> Result<Self, GpuError> {
         let SequenceContext { gpu, batch, frames, .. } = *context;
-        let path = indrnn_contest::choose(gpu, Size { batch, frames }, hidden);
+        let path = indrnn_contest::choose(gpu, Size { batch, frames }, hidden, true);
         Self::with_path(context, path, layers, hidden, readout, x, logits)
     }
 

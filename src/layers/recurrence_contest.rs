@@ -1,9 +1,9 @@
 //! Which of the kernels of a recurrence hardware gets for a shape.
 
-use super::contest::{close, wave};
+use super::contest::{Written, timed, wave};
 use super::{Cell, Direction, Recurrence, RecurrenceTensors, RecurrenceVariant, Size};
-use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
-use std::time::{Duration, Instant};
+use crate::gpu::{Contest, Element, Gpu, GpuError};
+use std::time::Duration;
 
 /// Shorter sequences take the plain kernels, unmeasured.
 const FEWEST_FRAMES: usize = 32;
@@ -43,7 +43,7 @@ struct Trial<'g> {
     direction: Direction,
     layers: Vec<Recurrence>,
     /// What is compared: h, da, dhidden.
-    written: Vec<Tensor>,
+    written: Written,
     /// Of each candidate.
     repeats: Vec<u32>,
 }
@@ -78,7 +78,7 @@ impl<'g> Trial<'g> {
         let layers = variants.iter().map(layer).collect::<Result<_, _>>()?;
         // States alone are compared where backward would judge them by their sign.
         let of_forward = cell.gates() == 1 && direction == Direction::Forward;
-        let written = if of_forward { vec![h] } else { vec![h, da, dhidden] };
+        let written = Written::plain(if of_forward { vec![h] } else { vec![h, da, dhidden] });
         let mut trial = Self { gpu, size, direction, layers, written, repeats: Vec::new() };
         for candidate in 0..variants.len() {
             // Backward runs on what forward left.
@@ -91,29 +91,18 @@ impl<'g> Trial<'g> {
     }
 
     fn run(&self, candidate: usize, repeats: u32, directions: &[Direction]) -> Result<Duration, GpuError> {
-        self.gpu.wait()?;
-        let began = Instant::now();
-        let mut pass = Pass::new(self.gpu);
-        for _ in 0..repeats {
+        timed(self.gpu, repeats, |pass| {
             for direction in directions {
                 match direction {
-                    Direction::Forward => self.layers[candidate].forward(&mut pass, self.size),
-                    Direction::Backward => self.layers[candidate].backward(&mut pass, self.size),
+                    Direction::Forward => self.layers[candidate].forward(pass, self.size),
+                    Direction::Backward => self.layers[candidate].backward(pass, self.size),
                 }
             }
-        }
-        pass.submit()?;
-        self.gpu.wait()?;
-        Ok(began.elapsed() / repeats)
+        })
     }
 
     fn results(&self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
-        // What a kernel leaves out must not stand there from before.
-        let mut pass = Pass::new(self.gpu);
-        self.written.iter().for_each(|tensor| pass.clear(tensor));
-        pass.submit()?;
-        self.run(candidate, 1, &Direction::BOTH)?;
-        self.written.iter().map(|tensor| self.gpu.read(tensor)).collect()
+        self.written.results(self.gpu, || self.run(candidate, 1, &Direction::BOTH))
     }
 }
 
@@ -123,8 +112,7 @@ impl Contest for Trial<'_> {
     }
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
-        let (expected, actual) = (self.results(0)?, self.results(candidate)?);
-        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close(expected, actual)))
+        Ok(self.written.agree(&self.results(0)?, &self.results(candidate)?))
     }
 }
 

@@ -63,8 +63,7 @@ impl RecurrenceVariant {
         }
         Direction::BOTH.map(|direction| {
             let variants = Self::available(gpu, cell, hidden, direction);
-            let unmeasured = gpu.summary().is_software() && gpu.prefers("").is_none();
-            if unmeasured { variants[0] } else { decide(gpu, cell, capacity, hidden, direction, &variants) }
+            if gpu.chooses_kernels() { decide(gpu, cell, capacity, hidden, direction, &variants) } else { variants[0] }
         })
     }
 

@@ -1,12 +1,12 @@
 //! Whether hardware runs the levels of a recurrent stack one after the other or as a wavefront, and in how many chunks.
 
-use super::contest::{close, wave};
+use super::contest::{Written, timed, wave};
 use super::{
     Channels, Declarations, DropoutSeed, Layer, Mode, Parameters, RecurrenceVariant, RecurrentShape, RecurrentStack,
     SequenceContext, Size, StackOrder, Wavefront, WavefrontPlan,
 };
-use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision};
-use std::time::{Duration, Instant};
+use crate::gpu::{Contest, Element, Gpu, GpuError, Precision};
+use std::time::Duration;
 
 /// Parts of a sequence that are tried: more of them fill the adapter better and take more dispatches.
 const CHUNKS: [usize; 4] = [4, 8, 16, 32];
@@ -65,8 +65,7 @@ pub(super) fn choose(context: &SequenceContext<'_>, shape: RecurrentShape, level
     // The levels one after the other, and a wavefront for each tile.
     let stacks = 1 + TILES.len();
     let bytes = stacks * levels * measured.frames * batch * features * Element::F32.bytes();
-    let unmeasured = gpu.summary().is_software() && gpu.prefers("").is_none();
-    if gpu.runtime_checks() || unmeasured || bytes > MOST_BYTES {
+    if gpu.runtime_checks() || !gpu.chooses_kernels() || bytes > MOST_BYTES {
         return one_by_one;
     }
     let plans = WavefrontPlan::available(gpu, capacity, shape, levels, variants);
@@ -136,14 +135,11 @@ impl<'o> Trial<'o> {
         if let StackOrder::Wavefront(plan) = self.orders[candidate] {
             self.stacks[stack].1.replan(plan);
         }
-        self.gpu.wait()?;
-        let began = Instant::now();
-        let mut pass = Pass::new(&self.gpu);
-        self.stacks[stack].1.forward(&mut pass, self.size, Mode::Train);
-        self.stacks[stack].1.backward(&mut pass, self.size);
-        pass.submit()?;
-        self.gpu.wait()?;
-        Ok(began.elapsed())
+        let stack = &self.stacks[stack].1;
+        timed(&self.gpu, 1, |pass| {
+            stack.forward(pass, self.size, Mode::Train);
+            stack.backward(pass, self.size);
+        })
     }
 
     fn stack(&self, candidate: usize) -> usize {
@@ -152,17 +148,16 @@ impl<'o> Trial<'o> {
     }
 
     /// The states of the top and the gradient of each parameter.
-    fn results(&mut self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+    fn written(&self, candidate: usize) -> Written {
         let top = self.stacks[self.stack(candidate)].1.top().value.tensor.clone();
-        // What a kernel leaves out must not stand there from before.
-        let mut pass = Pass::new(&self.gpu);
-        pass.clear(&top);
-        pass.clear(self.parameters.gradients().whole());
-        pass.submit()?;
-        self.run(candidate)?;
         let names = self.parameters.declarations().parameters.iter();
         let gradients = names.map(|spec| self.parameters.parameter(&spec.name).grad);
-        std::iter::once(top).chain(gradients).map(|tensor| self.gpu.read(&tensor)).collect()
+        Written::plain(std::iter::once(top).chain(gradients))
+    }
+
+    fn results(&mut self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
+        let (gpu, written) = (self.gpu.clone(), self.written(candidate));
+        written.results(&gpu, || self.run(candidate))
     }
 }
 
@@ -180,7 +175,7 @@ impl Contest for Trial<'_> {
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
         let (expected, actual) = (self.results(0)?, self.results(candidate)?);
-        Ok(expected.iter().zip(&actual).all(|(expected, actual)| close(expected, actual)))
+        Ok(self.written(0).agree(&expected, &actual))
     }
 }
 

@@ -175,7 +175,7 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 11] = [
+const SHARED: [(&[&str], &[&str]); 12] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows", "operand"]),
     (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup"], &["operand"]),
     (&["convolution", "convolution_subgroup"], &["operand"]),
@@ -183,6 +183,7 @@ const SHARED: [(&[&str], &[&str]); 11] = [
     (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["operand", "multiply"]),
     (&["bottleneck_tiled", "bottleneck_tiled_back", "bottleneck_tiled_weight"], &["winners", "read_x"]),
     (&["batch_norm", "bottleneck"], &["add_parts"]),
+    (&["stem", "pooled"], &["add_lanes"]),
     (&["convolution_tiled", "wavefront"], &["operand", "keep_left", "keep_weights", "multiply"]),
     (&["indrnn", "indrnn_scan"], &["with_value", "through_norm"]),
     (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "keep_left", "lay_out", "add_rows"]),
