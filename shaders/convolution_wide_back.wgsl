@@ -87,21 +87,27 @@ fn together(even: vec4<f32>, odd: vec4<f32>) -> Eight {
     return vec4<u64>(bitcast<vec4<u32>>(even)) | vec4<u64>(bitcast<vec4<u32>>(odd)) << vec4<u32>(32u);
 }
 
-// The row that lies `time` and `mel` steps from `row`, or OUTSIDE in the padding and past the end.
-fn neighbour(row: u32, rows: u32, time: i32, mel: i32) -> u32 {
+// Time and mel of a row.
+fn whereabouts(row: u32) -> vec2<i32> {
+    return vec2<i32>(i32((row / MEL) % size.frames), i32(row % MEL));
+}
+
+// The row that lies `time` and `mel` steps from `row`, which lies at `place`, or OUTSIDE in the padding and past the end.
+fn neighbour(row: u32, rows: u32, place: vec2<i32>, time: i32, mel: i32) -> u32 {
     if (KERNEL_TIME * KERNEL_MEL == 1u) {
         return select(OUTSIDE, row, row < rows);
     }
-    let t = i32((row / MEL) % size.frames) + time;
-    let m = i32(row % MEL) + mel;
+    let t = place.x + time;
+    let m = place.y + mel;
     let inside = row < rows && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
 // The same of a lane's four rows from `row` on.
-fn neighbours(row: u32, rows: u32, time: i32, mel: i32) -> vec4<u32> {
-    let near = vec2<u32>(neighbour(row, rows, time, mel), neighbour(row + LANES, rows, time, mel));
-    return vec4<u32>(near, neighbour(row + 2u * LANES, rows, time, mel), neighbour(row + 3u * LANES, rows, time, mel));
+fn neighbours(row: u32, rows: u32, places: ptr<function, array<vec2<i32>, 4>>, time: i32, mel: i32) -> vec4<u32> {
+    let low = vec2<u32>(neighbour(row, rows, (*places)[0], time, mel), neighbour(row + LANES, rows, (*places)[1], time, mel));
+    let third = neighbour(row + 2u * LANES, rows, (*places)[2], time, mel);
+    return vec4<u32>(low, third, neighbour(row + 3u * LANES, rows, (*places)[3], time, mel));
 }
 
 // Eight channels of four rows: element c is channel c of the rows.
@@ -155,8 +161,10 @@ fn known(column: u32, all: u32) -> u32 {
 
 // The sums of a tile of dx.
 fn multiply_backward(results: ptr<function, array<vec4<f32>, 32>>, row: u32, rows: u32, column: u32, lane: u32) {
+    // Once: where software divides, it does so lane after lane.
+    var places = array<vec2<i32>, 4>(whereabouts(row), whereabouts(row + LANES), whereabouts(row + 2u * LANES), whereabouts(row + 3u * LANES));
     for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
-        let near = neighbours(row, rows, i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL), i32(KERNEL_MEL / 2u) - i32(tap % KERNEL_MEL));
+        let near = neighbours(row, rows, &places, i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL), i32(KERNEL_MEL / 2u) - i32(tap % KERNEL_MEL));
         let w = tap * size.weight_inputs + size.weight_first + lane;
         for (var o = 0u; o < OUTPUTS; o += 8u) {
             var left = gradients(near, o);

@@ -76,30 +76,61 @@ fn odd(eight: Eight) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4<u32>(eight >> vec4<u32>(32u)));
 }
 
-// The row that lies `time` and `mel` steps from `row`, or OUTSIDE in the padding and past the end.
-fn neighbour(row: u32, rows: u32, time: i32, mel: i32) -> u32 {
+// Time and mel of a row.
+fn whereabouts(row: u32) -> vec2<i32> {
+    return vec2<i32>(i32((row / MEL) % size.frames), i32(row % MEL));
+}
+
+// The row that lies `time` and `mel` steps from `row`, which lies at `place`, or OUTSIDE in the padding and past the end.
+fn neighbour(row: u32, rows: u32, place: vec2<i32>, time: i32, mel: i32) -> u32 {
     if (KERNEL_TIME * KERNEL_MEL == 1u) {
         return select(OUTSIDE, row, row < rows);
     }
-    let t = i32((row / MEL) % size.frames) + time;
-    let m = i32(row % MEL) + mel;
+    let t = place.x + time;
+    let m = place.y + mel;
     let inside = row < rows && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
-// Inputs channel .. channel + 7 of x's row after the activation, the even and the odd ones; zeros OUTSIDE.
-fn activations(row: u32, channel: u32) -> array<vec4<f32>, 2> {
-    let eight = x[(select(row, 0u, row == OUTSIDE) * size.x_stride + size.x_first + channel) / 8u];
-    var evens = even(eight);
-    var odds = odd(eight);
+// Where the pixel eight after one at `place` lies.
+fn eight_later(row: u32, place: vec2<i32>) -> vec2<i32> {
+    if (MEL < LANES) {
+        return whereabouts(row);
+    }
+    // Without division, which software does lane after lane.
+    let over = place.y + 8 >= i32(MEL);
+    let time = select(place.x, place.x + 1, over);
+    return vec2<i32>(select(time, 0, time == i32(size.frames)), select(place.y + 8, place.y + 8 - i32(MEL), over));
+}
+
+// What the fold multiplies eight inputs by and adds to them, the even and the odd ones.
+struct Fold {
+    factors: mat2x4<f32>,
+    offsets: mat2x4<f32>,
+}
+
+fn fold_of(channel: u32) -> Fold {
+    var fold: Fold;
     if (FOLD) {
         let place = (size.weight_first + channel) / 4u;
         let factor = mat2x4<f32>(scale[place], scale[place + 1u]);
         let offset = mat2x4<f32>(shift[place], shift[place + 1u]);
-        evens = max(NOTHING, fma(evens, vec4<f32>(factor[0].xz, factor[1].xz), vec4<f32>(offset[0].xz, offset[1].xz)));
-        odds = max(NOTHING, fma(odds, vec4<f32>(factor[0].yw, factor[1].yw), vec4<f32>(offset[0].yw, offset[1].yw)));
+        fold.factors = mat2x4<f32>(vec4<f32>(factor[0].xz, factor[1].xz), vec4<f32>(factor[0].yw, factor[1].yw));
+        fold.offsets = mat2x4<f32>(vec4<f32>(offset[0].xz, offset[1].xz), vec4<f32>(offset[0].yw, offset[1].yw));
     }
+    return fold;
+}
+
+// Inputs channel .. channel + 7 of x's row after the activation, the even and the odd ones; zeros OUTSIDE.
+fn activations(row: u32, channel: u32, fold: Fold) -> array<vec4<f32>, 2> {
     let outside = row == OUTSIDE;
+    let eight = x[(select(row, 0u, outside) * size.x_stride + size.x_first + channel) / 8u];
+    var evens = even(eight);
+    var odds = odd(eight);
+    if (FOLD) {
+        evens = max(NOTHING, fma(evens, fold.factors[0], fold.offsets[0]));
+        odds = max(NOTHING, fma(odds, fold.factors[1], fold.offsets[1]));
+    }
     return array<vec4<f32>, 2>(operand(select(evens, NOTHING, outside)), operand(select(odds, NOTHING, outside)));
 }
 
@@ -145,9 +176,15 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     let end = min(rows, begin + size.split_rows);
     var results: array<vec4<f32>, 32>;
     var sums: array<vec4<f32>, 2>;
+    let input0 = min(input + 0u, INPUTS - 8u);
+    let fold0 = fold_of(input0);
+    let input1 = min(input + 8u, INPUTS - 8u);
+    let fold1 = fold_of(input1);
+    var place = whereabouts(begin + lane);
     for (var p = begin; p < end; p += 8u) {
         // Pixels past the end stand for the last: x has zeros there.
-        let row = neighbour(p + lane, end, time, mel);
+        let row = neighbour(p + lane, end, place, time, mel);
+        place = eight_later(p + 8u + lane, place);
         var evens: array<vec4<f32>, 8>;
         var odds: array<vec4<f32>, 8>;
         for (var s = 0u; s < 8u; s += 1u) {
@@ -161,10 +198,10 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
                 sums[1] += select(NOTHING, odds[s], p + s < end);
             }
         }
-        let low = activations(row, min(input, INPUTS - 8u));
+        let low = activations(row, input0, fold0);
         multiply_inputs(&results, 0u, low, &evens);
         multiply_inputs(&results, 16u, low, &odds);
-        let high = activations(row, min(input + 8u, INPUTS - 8u));
+        let high = activations(row, input1, fold1);
         multiply_inputs(&results, 8u, high, &evens);
         multiply_inputs(&results, 24u, high, &odds);
     }

@@ -336,7 +336,7 @@ impl Convolution {
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
             let multiple = self.variants.backward_weight.split_multiple();
-            let most = self.variants.backward_weight.splits(self.shape);
+            let most = self.variants.backward_weight.splits(self.shape, rows);
             let split_rows = rows.div_ceil(most).max(SPLIT_ROWS).next_multiple_of(multiple);
             let splits = rows.div_ceil(split_rows);
             record(slice, splits, self.immediates(samples, frames, first, split_rows), rows);

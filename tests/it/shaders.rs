@@ -183,9 +183,9 @@ const SHARED: [(&[&str], &[&str]); 16] = [
     (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup", "convolution_wide"], &["operand"]),
     (
         &["convolution_wide", "convolution_wide_back", "convolution_wide_weight", "convolution_wide_weight64"],
-        &["operand", "even", "odd", "neighbour"],
+        &["operand", "even", "odd", "whereabouts", "neighbour"],
     ),
-    (&["convolution_wide_weight", "convolution_wide_weight64"], &["activations", "add", "multiply_inputs"]),
+    (&["convolution_wide_weight", "convolution_wide_weight64"], &["eight_later", "fold_of", "activations", "add", "multiply_inputs"]),
     (&["convolution_wide", "convolution_wide_back", "convolution_wide_weight64"], &["together"]),
     (&["convolution_wide", "convolution_wide_back"], &["neighbours", "channels", "add", "known", "rows_of", "total"]),
     (&["convolution", "convolution_subgroup"], &["operand"]),
