@@ -42,6 +42,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "indrnn",
     "indrnn_fold",
     "indrnn_scan",
+    "indrnn_wide",
     "last_step",
     "lstm",
     "lstm_register",
