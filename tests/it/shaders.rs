@@ -10,8 +10,11 @@ use std::path::Path;
 fn capabilities(name: &str) -> Capabilities {
     let words: Vec<&str> = name.trim_end_matches(".wgsl").split('_').collect();
     let mut capabilities = Capabilities::IMMEDIATES;
-    if words.contains(&"subgroup") || words.contains(&"matrix") {
+    if words.contains(&"subgroup") || words.contains(&"wide") || words.contains(&"matrix") {
         capabilities |= Capabilities::SUBGROUP;
+    }
+    if words.contains(&"wide") {
+        capabilities |= Capabilities::SHADER_INT64;
     }
     if words.contains(&"matrix") {
         capabilities |= Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
