@@ -3,8 +3,9 @@
 // for 32. HIDDEN is even.
 //
 // Decomposition: a workgroup is one subgroup and owns ROWS (4, 8, 12 or 16) rows of the batch. A lane owns the pairs of
-// units 2 lane, 2 lane + 1 of all blocks of 16. For each row it keeps two vec4: its pairs
-// of four blocks.
+// units 2 lane, 2 lane + 1 of all blocks of 16. For each row it keeps two vec4, the even and the odd units of its pairs of four
+// blocks.
+//
 // Sixteen steps of the inner dimension at a time, written out since a loop would move all that a lane keeps in every turn: a
 // lane loads its pair of each row and broadcasts first the even units, then the odd ones. The weights are repacked in that
 // order, with zeros past their end; uniform buffers are read faster than storage.
@@ -115,13 +116,14 @@ fn add(first: ptr<function, vec4<f32>>, second: ptr<function, vec4<f32>>, value:
     *second = fma(vec4<f32>(value), high(right), *second);
 }
 
-// results += product of a block of the inner dimension: `left` is the lane's pair of each row.
-fn multiply(results: ptr<function, array<vec4<f32>, 32>>, left: ptr<function, array<u64, 16>>, block: u32, lane: u32) {
+// results += product of a block of the inner dimension: `left` is the lane's pair of each row. That it is as long as the loop
+// over rows turns makes drivers write that loop out.
+fn multiply(results: ptr<function, array<vec4<f32>, 32>>, left: ptr<function, array<u64, ROWS>>, block: u32, lane: u32) {
     multiply_half(results, left, 0u, 2u * block, lane);
     multiply_half(results, left, 1u, 2u * block + 1u, lane);
 }
 
-fn multiply_half(results: ptr<function, array<vec4<f32>, 32>>, left: ptr<function, array<u64, 16>>, half: u32, eight: u32, lane: u32) {
+fn multiply_half(results: ptr<function, array<vec4<f32>, 32>>, left: ptr<function, array<u64, ROWS>>, half: u32, eight: u32, lane: u32) {
     var right: array<vec4<u64>, 8>;
     for (var s = 0u; s < 8u; s += 2u) {
         let place = (eight * 4u + s / 2u) * LANES + lane;
@@ -160,7 +162,7 @@ fn of_row(results: ptr<function, array<vec4<f32>, 32>>, row: u32) -> array<vec4<
 // results = what bias and h[t-1] bring to the lane's pairs of four blocks of h[t]. Rows past the batch
 // repeat its last and are never written.
 fn units_from_state(results: ptr<function, array<vec4<f32>, 32>>, t: u32, first_row: u32, tile: u32, lane: u32) {
-    var left: array<u64, 16>;
+    var left: array<u64, ROWS>;
     var start = vec4<u64>();
     for (var e = 0u; e < 4u; e += 1u) {
         start[e] = bias[min((tile * 4u + e) * LANES + lane, PAIRS - 1u)];
@@ -181,7 +183,7 @@ fn units_from_state(results: ptr<function, array<vec4<f32>, 32>>, t: u32, first_
 
 // results = what step t + 1 brings to the gradient at the lane's pairs of four blocks of h[t].
 fn units_from_gradient(results: ptr<function, array<vec4<f32>, 32>>, t: u32, first_row: u32, tile: u32, lane: u32) {
-    var left: array<u64, 16>;
+    var left: array<u64, ROWS>;
     begin(results, vec4<u64>());
     if (t + 1u >= size.frames) {
         return;
