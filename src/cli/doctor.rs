@@ -156,6 +156,7 @@ fn describe(adapters: &[AdapterSummary]) -> String {
         (true, [least, most]) => format!("of {least} to {most}"),
     });
     row("16-bit floats", &|adapter| yes(adapter.f16));
+    row("64-bit integers", &|adapter| yes(adapter.integers_64));
     row("matrix units", &|adapter| {
         if adapter.cooperative_matrix.is_empty() { "no".into() } else { adapter.cooperative_matrix.join("; ") }
     });

@@ -146,12 +146,26 @@ impl Gpu {
     /// Fails if one buffer cannot hold it or memory runs out. Whether one *binding* can hold it is up to the kernel: see
     /// [`Gpu::rows_per_binding`].
     pub fn tensor(&self, label: &str, element: Element, shape: &[usize]) -> Result<Tensor, GpuError> {
+        self.tensor_for(wgpu::BufferUsages::STORAGE, label, element, shape)
+    }
+
+    /// As [`Gpu::tensor`]; [`Gpu::uniform_bytes`] of it may be bound as a uniform buffer, too.
+    pub fn uniform_tensor(&self, label: &str, element: Element, shape: &[usize]) -> Result<Tensor, GpuError> {
+        self.tensor_for(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM, label, element, shape)
+    }
+
+    /// The largest uniform binding in bytes.
+    pub fn uniform_bytes(&self) -> u64 {
+        self.device().limits().max_uniform_buffer_binding_size
+    }
+
+    fn tensor_for(&self, usage: wgpu::BufferUsages, label: &str, element: Element, shape: &[usize]) -> Result<Tensor, GpuError> {
         let bytes = (shape.iter().product::<usize>().max(1) * element.bytes()) as u64;
         let limit = self.0.summary.max_buffer_bytes;
         if bytes > limit {
             return Err(GpuError::TooLarge { label: label.into(), bytes, limit });
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = usage | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let buffer = self.scoped(label, bytes, |device| {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),

@@ -40,11 +40,11 @@ pub(super) struct Kernel {
     bindings: Vec<Binding>,
 }
 
-/// A storage variable that an entry point uses.
+/// A storage or uniform variable that an entry point uses.
 struct Binding {
     name: String,
     index: u32,
-    writes: bool,
+    kind: wgpu::BufferBindingType,
 }
 
 /// Compiled kernels by specialised text and entry point.
@@ -54,8 +54,8 @@ pub(super) struct Kernels(Mutex<HashMap<(String, String), Arc<Kernel>>>);
 impl Shader {
     /// Compiles `entry` with `constants` replaced (once per device) and binds `tensors` by their WGSL names.
     ///
-    /// Exactly the storage variables that the entry point uses must be given. A tensor may stand under two names only if
-    /// both read or both write.
+    /// Exactly the storage and uniform variables that the entry point uses must be given. A tensor may stand under two names
+    /// only if both read or both write; what is uniform lies in a [`Gpu::uniform_tensor`].
     pub fn dispatch(
         &self,
         gpu: &Gpu,
@@ -124,12 +124,16 @@ fn compile(gpu: &Gpu, shader: &str, source: &str, entry: &str) -> Result<Kernel,
     let mut bindings = Vec::new();
     let mut immediate_bytes = 0;
     for (handle, variable) in module.global_variables.iter().filter(|(handle, _)| !usage[*handle].is_empty()) {
+        let mut bind = |kind| {
+            let name = variable.name.clone().unwrap_or_default();
+            let index = variable.binding.as_ref().map_or(handle.index() as u32, |b| b.binding);
+            bindings.push(Binding { name, index, kind });
+        };
         match variable.space {
             naga::AddressSpace::Storage { access } => {
-                let name = variable.name.clone().unwrap_or_default();
-                let index = variable.binding.as_ref().map_or(handle.index() as u32, |b| b.binding);
-                bindings.push(Binding { name, index, writes: access.contains(naga::StorageAccess::STORE) });
+                bind(wgpu::BufferBindingType::Storage { read_only: !access.contains(naga::StorageAccess::STORE) });
             }
+            naga::AddressSpace::Uniform => bind(wgpu::BufferBindingType::Uniform),
             naga::AddressSpace::Immediate => immediate_bytes = module.types[variable.ty].inner.size(module.to_ctx()) as usize,
             _ => {}
         }
@@ -140,11 +144,7 @@ fn compile(gpu: &Gpu, shader: &str, source: &str, entry: &str) -> Result<Kernel,
         .map(|b| wgpu::BindGroupLayoutEntry {
             binding: b.index,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only: !b.writes },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
+            ty: wgpu::BindingType::Buffer { ty: b.kind, has_dynamic_offset: false, min_binding_size: None },
             count: None,
         })
         .collect();

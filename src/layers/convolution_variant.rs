@@ -100,7 +100,7 @@ impl ConvolutionVariant {
         let [least, most] = summary.subgroup_sizes.map(|lanes| lanes as usize);
         let mut subgroups = Vec::new();
         if summary.subgroups && least == most && least >= 8 {
-            if least == 8 && summary.integers_64 {
+            if least == 8 && summary.is_software() && summary.integers_64 {
                 subgroups.extend([64, 32].map(|outputs| Self(Family::Wide { outputs })));
             }
             subgroups.extend([Self(Family::AlignedSubgroup { lanes: least }), Self(Family::Subgroup { lanes: least })]);

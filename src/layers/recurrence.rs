@@ -1,7 +1,7 @@
 //! Launcher of `rnn.wgsl`, `lstm.wgsl`, `gru.wgsl` and their variants: a recurrence alone, given its projected input.
 
 use super::{Direction, RecurrenceVariant, Size};
-use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
+use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
 
 /// Hardware gets one dispatch per step, spread over all units, from this width on: a workgroup alone would read the whole
 /// weight in every step. Not measured.
@@ -134,9 +134,12 @@ impl Recurrence {
 
         let way = |direction, entry, variant: RecurrenceVariant, tensors: &[(&str, &Tensor)]| {
             let packed = Packed::new(gpu, variant, direction, cell, hidden, weight)?;
-            let tensors = [tensors, &[(packed.name, &packed.weight)]].concat();
+            let weights = packed.weights.iter().map(|(name, weight)| (*name, weight));
+            let tensors: Vec<_> = tensors.iter().copied().chain(weights).collect();
+            let mut constants = variant.constants(cell, hidden, batch);
+            constants.extend(packed.constant);
             Ok::<_, GpuError>(Way {
-                kernel: variant.shader(cell).dispatch(gpu, entry, &variant.constants(cell, hidden, batch), &tensors)?,
+                kernel: variant.shader(cell).dispatch(gpu, entry, &constants, &tensors)?,
                 pack: packed.kernel,
                 rows: variant.rows(batch),
                 tile: variant.tile(cell, hidden, direction),
@@ -195,11 +198,12 @@ impl Recurrence {
 
 /// The weight as a kernel reads it.
 struct Packed {
-    /// What the kernel calls it.
-    name: &'static str,
-    weight: Tensor,
+    /// It or its parts, by what the kernel calls them.
+    weights: Vec<(&'static str, Tensor)>,
     /// Absent where that is the weight itself.
     kernel: Option<(Dispatch, usize)>,
+    /// What the kernel must know of it.
+    constant: Option<(&'static str, Constant)>,
 }
 
 impl Packed {
@@ -219,7 +223,7 @@ impl Packed {
         };
         let (name, (packed, kernel), elements) = match (variant, direction) {
             (RecurrenceVariant::Plain | RecurrenceVariant::Register(_), Direction::Forward) => {
-                return Ok(Self { name: "weight", weight: weight.clone(), kernel: None });
+                return Ok(Self { weights: vec![("weight", weight.clone())], kernel: None, constant: None });
             }
             (RecurrenceVariant::Plain | RecurrenceVariant::Register(_), Direction::Backward) => {
                 let shape = [gates * hidden, hidden];
@@ -227,6 +231,7 @@ impl Packed {
                 let packed = into(RecurrenceVariant::Plain, "transpose", &constants, "transposed", "transposed weight", &shape)?;
                 (if variant.is_register() { "weight" } else { "transposed" }, packed, gates * hidden * hidden)
             }
+            (RecurrenceVariant::Wide, _) => return Self::wide(gpu, direction, cell, hidden, weight),
             (RecurrenceVariant::Subgroup { lanes }, Direction::Forward) if gates > 1 => {
                 let shape = [hidden, hidden, 4];
                 let constants = [("HIDDEN", hidden.into()), ("LANES", lanes.into())];
@@ -242,6 +247,27 @@ impl Packed {
                 ("unit_weight", packed, gates * hidden * pitch)
             }
         };
-        Ok(Self { name, weight: packed, kernel: Some((kernel, elements)) })
+        Ok(Self { weights: vec![(name, packed)], kernel: Some((kernel, elements)), constant: None })
+    }
+
+    /// For the wide kernels: in four parts of pairs of numbers, which uniform buffers hold if they are small enough.
+    fn wide(gpu: &Gpu, direction: Direction, cell: Cell, hidden: usize, weight: &Tensor) -> Result<Self, GpuError> {
+        let gates = cell.gates();
+        let (blocks, inner) = (hidden.div_ceil(16), hidden.next_multiple_of(16));
+        let of_gates = gates > 1 && direction == Direction::Forward;
+        let pairs = 8 * if of_gates { blocks * inner } else { blocks.div_ceil(4) * gates * inner };
+        let packed = gpu.uniform_tensor("packed weight", Element::F32, &[4, pairs, 2])?;
+        let fits = packed.bytes() / 4 <= gpu.uniform_bytes();
+        let held = ("HELD", Constant::from(if fits { pairs / 2 } else { 1 }));
+        let mut constants = vec![("HIDDEN", hidden.into()), held];
+        constants.extend((gates == 1).then_some(("TRANSPOSED", (direction == Direction::Backward).into())));
+        let entry = if of_gates { "pack_gates" } else { "pack_units" };
+        let tensors = [("weight", weight), ("repacked", &packed)];
+        let kernel = RecurrenceVariant::Wide.shader(cell).dispatch(gpu, entry, &constants, &tensors)?;
+        // Where they are not read, any will do.
+        let part = |i| if fits { packed.rows(i, 1) } else { packed.view(0, &[4]) };
+        let mut weights = vec![("part_0", part(0)), ("part_1", part(1)), ("part_2", part(2)), ("part_3", part(3))];
+        weights.push(("packed", packed));
+        Ok(Self { weights, kernel: Some((kernel, pairs)), constant: Some(held) })
     }
 }

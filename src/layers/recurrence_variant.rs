@@ -5,6 +5,9 @@ use super::recurrence_register::RegisterLayout;
 use super::{Cell, Size};
 use crate::gpu::{Constant, Gpu, Shader};
 
+/// Invocations of a subgroup that the wide kernels are written for.
+const WIDE_LANES: usize = 8;
+
 /// The way through time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -29,6 +32,8 @@ pub enum RecurrenceVariant {
         /// Invocations of a subgroup.
         lanes: usize,
     },
+    /// `rnn_wide.wgsl` and so on: takes an even number of units, on software adapters whose subgroups have 8 invocations.
+    Wide,
     /// `rnn_register.wgsl` and so on; the layout is for one cell, width and direction.
     Register(RegisterLayout),
 }
@@ -43,6 +48,10 @@ impl RecurrenceVariant {
         if subgroups {
             let place = if gpu.summary().is_software() { 0 } else { 1 };
             variants.insert(place, Self::Subgroup { lanes: least });
+        }
+        let summary = gpu.summary();
+        if subgroups && least == WIDE_LANES && summary.is_software() && summary.integers_64 && hidden.is_multiple_of(2) {
+            variants.insert(0, Self::Wide);
         }
         variants.extend(RegisterLayout::available(gpu, cell, hidden, direction).into_iter().map(Self::Register));
         variants
@@ -69,7 +78,7 @@ impl RecurrenceVariant {
 
     /// Whether it is written for subgroups.
     pub fn is_subgroup(self) -> bool {
-        matches!(self, Self::Subgroup { .. })
+        matches!(self, Self::Subgroup { .. } | Self::Wide)
     }
 
     /// Whether it keeps the weight on chip.
@@ -84,14 +93,15 @@ impl RecurrenceVariant {
 
     pub(super) fn shader(self, cell: Cell) -> Shader {
         let names = match cell {
-            Cell::RnnTanh | Cell::RnnRelu => ["rnn", "rnn_subgroup", "rnn_register"],
-            Cell::Lstm => ["lstm", "lstm_subgroup", "lstm_register"],
-            Cell::Gru => ["gru", "gru_subgroup", "gru_register"],
+            Cell::RnnTanh | Cell::RnnRelu => ["rnn", "rnn_subgroup", "rnn_wide", "rnn_register"],
+            Cell::Lstm => ["lstm", "lstm_subgroup", "lstm_wide", "lstm_register"],
+            Cell::Gru => ["gru", "gru_subgroup", "gru_wide", "gru_register"],
         };
         Shader(match self {
             Self::Plain => names[0],
             Self::Subgroup { .. } => names[1],
-            Self::Register(_) => names[2],
+            Self::Wide => names[2],
+            Self::Register(_) => names[3],
         })
     }
 
@@ -101,6 +111,7 @@ impl RecurrenceVariant {
             Self::Subgroup { lanes } => {
                 vec![("HIDDEN", hidden.into()), ("ROWS", self.rows(batch).into()), ("LANES", lanes.into())]
             }
+            Self::Wide => vec![("HIDDEN", hidden.into()), ("ROWS", self.rows(batch).into())],
             Self::Register(layout) => layout.constants(),
         };
         if cell.gates() == 1 {
@@ -113,7 +124,7 @@ impl RecurrenceVariant {
     pub(super) fn rows(self, batch: usize) -> usize {
         match self {
             Self::Plain => batch.div_ceil(32).min(4),
-            Self::Subgroup { .. } => batch.div_ceil(2).next_multiple_of(4).min(16),
+            Self::Subgroup { .. } | Self::Wide => batch.div_ceil(2).next_multiple_of(4).min(16),
             Self::Register(_) => 1,
         }
     }
@@ -124,6 +135,8 @@ impl RecurrenceVariant {
             Self::Plain => width(hidden),
             Self::Subgroup { lanes } if cell.gates() > 1 && direction == Direction::Forward => lanes,
             Self::Subgroup { lanes } => 4 * lanes,
+            Self::Wide if cell.gates() > 1 && direction == Direction::Forward => 2 * WIDE_LANES,
+            Self::Wide => 8 * WIDE_LANES,
             Self::Register(_) => hidden,
         }
     }
@@ -137,6 +150,8 @@ impl RecurrenceVariant {
             Self::Plain => inner * hidden * (rows + 2) + 3 * rows + 3,
             // The element-wise part beside the product.
             Self::Subgroup { lanes } => 2 * inner * (hidden.div_ceil(8) + 1) + 3 + tile / lanes * rows,
+            // The product in blocks of two times eight steps, and a pair of units at a time.
+            Self::Wide => 3 * inner * (hidden.div_ceil(2 * WIDE_LANES) + 1) + 3 + (tile / (2 * WIDE_LANES) + 1) * rows,
             Self::Register(layout) => layout.turns(),
         };
         of_tile * hidden.div_ceil(tile) + 2
@@ -153,6 +168,7 @@ impl std::fmt::Display for RecurrenceVariant {
         match self {
             Self::Plain => f.write_str("plain"),
             Self::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
+            Self::Wide => f.write_str("wide"),
             Self::Register(layout) => write!(f, "registers, {layout}"),
         }
     }

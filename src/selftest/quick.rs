@@ -35,7 +35,7 @@ const SIZE: Size = Size { batch: 2, frames: 7 };
 const CAPACITY: Size = Size { batch: 3, frames: 9 };
 
 const RECURRENT: Size = Size { batch: 5, frames: 70 };
-const RECURRENT_HIDDEN: usize = 33;
+const RECURRENT_HIDDEN: usize = 34;
 const CAPACITY_OF_STACKS: Size = Size { batch: 4, frames: 45 };
 
 const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CAPACITY, channels: 13, per_slice: usize::MAX };

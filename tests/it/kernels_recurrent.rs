@@ -41,7 +41,40 @@ fn try_variants(cell: Cell) {
         }
         try_each([&unchecked, &checked], |gpu, case| recurrent::check(gpu, [variant; 2], case));
     }
+    try_wide(cell);
     try_registers(cell);
+}
+
+/// The wide kernels by name: a pair of units alone, widths that fill no block and no four blocks of 16, one that is all
+/// blocks, and those whose weights uniform buffers do not hold.
+fn try_wide(cell: Cell) {
+    let gpu = devices()[0];
+    let summary = gpu.summary();
+    if !summary.is_software() || !summary.integers_64 || summary.subgroup_sizes != [8, 8] {
+        println!("{}: not made for this adapter", RecurrenceVariant::Wide.name(cell));
+        return;
+    }
+    for hidden in [2, 40] {
+        assert_eq!(RecurrenceVariant::choose(gpu, cell, size(32, 647), hidden), [RecurrenceVariant::Wide; 2], "{hidden}");
+    }
+    let plain = |shape| Case::new(cell, shape);
+    let cases = [
+        plain([2, 3, 2]),
+        plain([1, 1, 2]),
+        Case { capacity: size(5, 9), ..plain([7, 3, 20]) },
+        Case { steps: 1, ..plain([7, 3, 20]) },
+        plain([647, 1, 20]),
+        Case { magnitude: 100.0, ..plain([64, 3, 40]) },
+        plain([647, 32, 40]),
+        Case { steps: 20, ..plain([64, 13, 64]) },
+        Case { capacity: size(40, 70), inputs: 128, ..plain([64, 9, 130]) },
+        Case { steps: 1, ..plain([3, 3, 130]) },
+        plain([64, 32, 128]),
+        plain([647, 3, 128]),
+        Case { capacity: size(34, 8), ..plain([7, 27, 300]) },
+        Case { steps: 1, ..plain([3, 2, 300]) },
+    ];
+    try_each([&cases, &cases[..3]], |gpu, case| recurrent::check(gpu, [RecurrenceVariant::Wide; 2], case));
 }
 
 /// The variants that take some widths only: a narrow one, one that no layout divides, and the one that they are made for, by

@@ -10,7 +10,7 @@ use std::path::Path;
 fn capabilities(name: &str) -> Capabilities {
     let words: Vec<&str> = name.trim_end_matches(".wgsl").split('_').collect();
     let mut capabilities = Capabilities::IMMEDIATES;
-    if words.contains(&"subgroup") || words.contains(&"matrix") {
+    if words.contains(&"subgroup") || words.contains(&"wide") || words.contains(&"matrix") {
         capabilities |= Capabilities::SUBGROUP;
     }
     if words.contains(&"wide") {
