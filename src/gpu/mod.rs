@@ -1,7 +1,7 @@
 //! The GPU floor: the only folder that names wgpu.
 //!
 //! [`Gpu`] is a device with its queue and compiled kernels; [`Tensor`] a shaped range of a buffer; [`Shader`] a WGSL
-//! file whose constants are replaced and whose bindings are found by name; [`Dispatch`] a kernel with its tensors bound,
+//! file whose constants are replaced and whose bindings are found by name, with what its maps are stored as; [`Dispatch`] a kernel with its tensors bound,
 //! prepared once; [`Pass`] replays dispatches into as few submissions as their length allows.
 //!
 //! Invariants:
@@ -17,6 +17,7 @@ mod arena;
 mod choice;
 mod device;
 mod error;
+mod half;
 mod pass;
 mod pipeline_cache;
 mod precision;
@@ -25,6 +26,7 @@ mod readback;
 mod shader;
 mod source;
 mod staging;
+mod storage;
 mod tensor;
 mod timer;
 
@@ -38,7 +40,8 @@ pub use precision::Precision;
 pub use profile::{Profile, ProfileRow, Sampling};
 pub use readback::{Arrived, Readback};
 pub use shader::{Dispatch, Shader};
-pub use source::{Constant, shader_names, specialise};
+pub use source::{Constant, shader_names, specialise, specialise_stored};
 pub use staging::{Staging, Stream};
+pub use storage::Storage;
 pub use tensor::{Element, Tensor};
 pub use timer::Timer;

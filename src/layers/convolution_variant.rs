@@ -2,7 +2,7 @@
 
 use super::convolution_matrix::{self, MatrixTile};
 use super::{ConvolutionShape, convolution_contest};
-use crate::gpu::{Constant, Gpu, Grid, Precision, Shader};
+use crate::gpu::{Constant, Element, Gpu, Grid, Precision, Shader};
 
 /// The three things that a convolution does, each by kernels of its own choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,21 @@ impl ConvolutionVariant {
             Family::Plain | Family::Subgroup { .. } => true,
             Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => in_fours,
         }
+    }
+
+    /// Whether it runs over maps that are stored as halves.
+    pub fn takes_halves(&self) -> bool {
+        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. })
+    }
+
+    /// What stands beside it where it does not run: the plain one, or one that reads the same maps.
+    fn beside(maps: Element) -> Self {
+        if maps == Element::F16 { TILED[0] } else { Self::PLAIN }
+    }
+
+    /// Whether the adapter may get kernels that run over maps stored as halves.
+    pub fn halves_on(gpu: &Gpu) -> bool {
+        gpu.may_choose("tiled") || (gpu.may_choose("matrix") && convolution_matrix::runs_on(gpu.summary()))
     }
 
     /// Whether the adapter's workgroups hold its tile of an operation.
@@ -264,15 +279,16 @@ impl From<ConvolutionVariant> for ConvolutionVariants {
 }
 
 impl ConvolutionVariants {
-    /// One variant where its tiles fit, the plain one for the other operations.
-    pub fn fitting(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape) -> Self {
-        let of = |operation| if variant.fits(gpu, operation, shape) { variant } else { ConvolutionVariant::PLAIN };
-        Self::each(of)
+    /// One variant where its tiles fit, the plain one for the other operations; over maps stored as halves, one that takes them.
+    pub fn fitting(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape, maps: Element) -> Self {
+        let beside = ConvolutionVariant::beside(maps);
+        Self::each(|operation| if variant.fits(gpu, operation, shape) { variant } else { beside })
     }
 
-    /// One variant for one operation, the plain one for the others.
-    pub(super) fn only(variant: ConvolutionVariant, operation: Operation) -> Self {
-        Self::each(|other| if other == operation { variant } else { ConvolutionVariant::PLAIN })
+    /// One variant for one operation, the plain one for the others; over maps stored as halves, one that takes them.
+    pub(super) fn only(variant: ConvolutionVariant, operation: Operation, maps: Element) -> Self {
+        let beside = ConvolutionVariant::beside(maps);
+        Self::each(|other| if other == operation { variant } else { beside })
     }
 
     fn each(of: impl Fn(Operation) -> ConvolutionVariant) -> Self {
@@ -283,14 +299,16 @@ impl ConvolutionVariants {
         }
     }
 
-    /// Those that the adapter gets for `rows` rows of tensors whose channels come in fours, or do not; `dx` says whether that
-    /// is wanted. With runtime checks
+    /// Those that the adapter gets for `rows` rows of tensors whose channels come in fours, or do not, and whose values are stored
+    /// as `maps`; `dx` says whether that is wanted. With runtime checks
     /// always the plain ones: software adapters take ten seconds to compile the others with them.
-    pub fn choose(gpu: &Gpu, shape: ConvolutionShape, fold: bool, dx: bool, rows: usize, in_fours: bool) -> Self {
+    pub fn choose(gpu: &Gpu, shape: ConvolutionShape, fold: bool, dx: bool, rows: usize, in_fours: bool, maps: Element) -> Self {
+        let halves = maps == Element::F16;
         if gpu.runtime_checks() {
-            return ConvolutionVariant::PLAIN.into();
+            return ConvolutionVariant::beside(maps).into();
         }
-        let takes: Vec<_> = ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(in_fours)).collect();
+        let mut takes = ConvolutionVariant::available(gpu);
+        takes.retain(|variant| variant.takes(in_fours) && (!halves || variant.takes_halves()));
         if !gpu.chooses_kernels() {
             return takes[0].into();
         }
@@ -299,7 +317,7 @@ impl ConvolutionVariants {
                 return takes[0];
             }
             let fit: Vec<_> = takes.iter().copied().filter(|variant| variant.fits(gpu, operation, shape)).collect();
-            convolution_contest::choose(gpu, operation, &fit, shape, fold, rows)
+            convolution_contest::choose(gpu, operation, &fit, shape, fold, rows, maps)
         })
     }
 

@@ -9,10 +9,10 @@
 
 use super::{Dimensions, ModelError};
 use crate::config::{ModelConfig, ModelName};
-use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
+use crate::gpu::{Element, Gpu, GpuError, Pass, Precision, Tensor};
 use crate::layers::{
-    Bottlenecks, BroadcastMap, Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, LEAST_CHUNK, Layer,
-    LinearShape, Map, Mode, Parameters, PoolShape, PooledBranch, Size, Slices, Stem, Transition,
+    Bottlenecks, BroadcastMap, Channels, ConvolutionShape, ConvolutionVariant, Decision, Declarations, ImageContext, Inception,
+    LEAST_CHUNK, Layer, LinearShape, Map, Mode, Parameters, PoolShape, PooledBranch, Size, Slices, Stem, Transition,
 };
 
 /// What the sizes of a network follow from.
@@ -99,6 +99,16 @@ pub(super) fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Dec
     Ok(declarations)
 }
 
+/// What the values of maps are stored as: under mixed precision as halves, or rounded alike where the adapter gets kernels that
+/// read floats.
+pub(super) fn maps(gpu: &Gpu, model: &ModelConfig) -> Element {
+    match gpu.precision() {
+        Precision::F32 => Element::F32,
+        Precision::Mixed if model.width.is_multiple_of(4) && ConvolutionVariant::halves_on(gpu) => Element::F16,
+        Precision::Mixed => Element::Rounded,
+    }
+}
+
 /// How a batch is cut on this adapter, into at most `most` samples at a time.
 pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, most: usize) -> Result<Slices, GpuError> {
     let Dimensions { batch, frames, mels, .. } = dimensions;
@@ -107,8 +117,11 @@ pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, mos
     let (map, head) = (positions(plan.map(frames)), positions(plan.head(frames)));
     let width = plan.width;
     let elements = [frames * mels, map * width, map * 4 * width, head * width];
-    let bytes = elements.map(|elements| elements * Element::F32.bytes());
-    let largest = bytes.into_iter().max().unwrap_or(0);
+    // Of everything as floats, as gradients are, and of maps as they are stored.
+    let floats = elements.map(|elements| elements * Element::F32.bytes());
+    let stored = [width, 4 * width].map(|channels| map * channels * maps(gpu, model).bytes());
+    let bytes = [&floats[..], &stored].concat();
+    let largest = bytes.iter().copied().max().unwrap_or(0);
     Slices::new(gpu, batch, largest)?.at_most(most).aligned(gpu, &bytes)
 }
 
@@ -131,13 +144,14 @@ impl Bbnn {
         x: &Tensor,
         logits: &Map,
         slices: Slices,
+        maps: Element,
     ) -> Result<Self, GpuError> {
         let Dimensions { batch, frames, mels, classes } = dimensions;
         let plan = Plan::new(model, mels);
         let Plan { width, blocks: count, .. } = plan;
         let [map_frames, map_mel] = plan.map(frames);
         let scratch = gpu.tensor("partial sums", Element::F32, &[plan.scratch(batch, frames, classes, slices)])?;
-        let context = ImageContext::new(gpu, slices, scratch, batch * map_frames * map_mel * 4 * width);
+        let context = ImageContext::new(gpu, slices, scratch, batch * map_frames * map_mel * 4 * width).with_maps(maps);
         let map = BroadcastMap::new(&context, [batch, map_frames, map_mel], width, count)?;
         let x = Channels::whole(&x.view(0, &[batch, frames, mels, 1]));
         let [head_frames, head_mel] = plan.head(frames);

@@ -4,7 +4,7 @@ use super::{
     Comparison, accumulate, batch_norm, convolution, dropout, elementwise, gather, global_average_pool, indrnn, indrnn_folded,
     linear, optimizer, pool, recurrent, recurrent_stack, softmax_cross_entropy, stem,
 };
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::{Element, Gpu, GpuError};
 use crate::layers::{Cell, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size, StackOrder, WavefrontPlan};
 use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
@@ -52,7 +52,12 @@ const FAMILIES: [(&str, Check); 23] = [
     }),
     ("linear", |gpu| linear::check(gpu, linear::Case { rows: 33, capacity: 40, inputs: 130, outputs: 10 })),
     ("stem", |gpu| {
-        stem::check(gpu, stem::Case { size: SIZE, capacity: CAPACITY, mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX })
+        let (element, lift) = (Element::F32, 0.0);
+        let windows =
+            stem::Case { size: SIZE, capacity: CAPACITY, mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX, element, lift };
+        let mut list = stem::check(gpu, windows)?;
+        list.extend(stem::check(gpu, stem::Case { element: Element::F16, ..windows })?);
+        Ok(list)
     }),
     ("max_pool", |gpu| {
         let same = pool::Case { ties: true, ..pool::Case::new(PoolShape::same([3, 3]), [2, 7, 13, 5]) };
