@@ -117,10 +117,12 @@ pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, mos
     let (map, head) = (positions(plan.map(frames)), positions(plan.head(frames)));
     let width = plan.width;
     let elements = [frames * mels, map * width, map * 4 * width, head * width];
-    // Of everything as floats, as gradients are, and of maps as they are stored.
+    // Of everything as floats, as gradients are, of maps as they are stored, and of the taps of pooling, of which four channels
+    // share a word where they come in fours.
     let floats = elements.map(|elements| elements * Element::F32.bytes());
     let stored = [width, 4 * width].map(|channels| map * channels * maps(gpu, model).bytes());
-    let bytes = [&floats[..], &stored].concat();
+    let taps = if width.is_multiple_of(4) { [map * width, map * 4 * width] } else { stored };
+    let bytes = [&floats[..], &stored, &taps].concat();
     let largest = bytes.iter().copied().max().unwrap_or(0);
     Slices::new(gpu, batch, largest)?.at_most(most).aligned(gpu, &bytes)
 }

@@ -9,7 +9,8 @@ use std::path::Path;
 /// What a file may use: immediates, and what the variants that its name tells of are for.
 fn capabilities(name: &str) -> Capabilities {
     let words: Vec<&str> = name.trim_end_matches(".wgsl").split('_').collect();
-    let mut capabilities = Capabilities::IMMEDIATES;
+    // What is stored as halves is unpacked by a function that every Vulkan, Metal and DX12 has.
+    let mut capabilities = Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     if words.contains(&"subgroup") || words.contains(&"matrix") {
         capabilities |= Capabilities::SUBGROUP;
     }
