@@ -124,7 +124,7 @@ pub(super) fn storage_of(name: &str, tensors: &[(&str, &Tensor)]) -> Result<Stor
     storage::of(text, tensors)
 }
 
-/// As [`specialise`], with maps stored like that, if the shader says how it stores them.
+/// As [`specialise`], with maps stored like that, if the shader says how it stores them: see `gpu/storage.rs`.
 pub fn specialise_stored(name: &str, constants: &[(&str, Constant)], storage: Storage) -> Result<String, GpuError> {
     let problem = || GpuError::Constant { shader: name.into(), problem: format!("it does not store {storage:?}") };
     storage::stored(specialise(name, constants)?, storage).ok_or_else(problem)

@@ -124,7 +124,7 @@ impl ConvolutionVariant {
     }
 
     /// Whether the adapter may get kernels that run over maps stored as halves.
-    pub fn halves_on(gpu: &Gpu) -> bool {
+    pub(super) fn halves_on(gpu: &Gpu) -> bool {
         gpu.may_choose("tiled") || (gpu.may_choose("matrix") && convolution_matrix::runs_on(gpu.summary()))
     }
 
@@ -348,6 +348,7 @@ impl ConvolutionVariants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Storage;
     use naga::valid::{Capabilities, ValidationFlags, Validator};
 
     /// The adapters that the tests run on may have no matrix units; what is offered to others must at least be valid.
@@ -363,7 +364,8 @@ mod tests {
                 let mut constants: Vec<(&str, Constant)> = vec![("FOLD", true.into())];
                 constants.extend(sizes.iter().chain(&channels).map(|&(name, size)| (name, size.into())));
                 constants.extend(tile.constants(operation, shape));
-                let text = crate::gpu::specialise(variant.shader(operation).0, &constants).unwrap();
+                // Halves are what they are for; as floats all of them are tried by other tests, too.
+                let text = crate::gpu::specialise_stored(variant.shader(operation).0, &constants, Storage::Halves).unwrap();
                 let label = format!("{} of {shape:?}", variant.label(operation));
                 let module =
                     naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{label}: {}", e.emit_to_string(&text)));

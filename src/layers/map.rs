@@ -1,7 +1,7 @@
 //! Feature maps: images (batch, time, mel, channel), parts of their channels, and slices of their batch.
 
-use super::{BottleneckTiles, ConvolutionShape, ConvolutionVariants, Dropout, DropoutSeed, Parameters};
-use crate::gpu::{Element, Gpu, GpuError, Tensor};
+use super::{BottleneckTiles, ConvolutionShape, ConvolutionVariant, ConvolutionVariants, Dropout, DropoutSeed, Parameters};
+use crate::gpu::{Element, Gpu, GpuError, Precision, Tensor};
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -180,6 +180,16 @@ impl ImageContext {
             activation_grad: OnceCell::new(),
             forced: Vec::new(),
             forced_bottlenecks: None,
+        }
+    }
+
+    /// What the values of maps are stored as where this is not said, whose channels come in fours, or do not: under mixed precision
+    /// as halves, or rounded alike where the adapter gets kernels that read floats.
+    pub fn maps_of(gpu: &Gpu, in_fours: bool) -> Element {
+        match gpu.precision() {
+            Precision::F32 => Element::F32,
+            Precision::Mixed if in_fours && ConvolutionVariant::halves_on(gpu) => Element::F16,
+            Precision::Mixed => Element::Rounded,
         }
     }
 

@@ -9,10 +9,10 @@
 
 use super::{Dimensions, ModelError};
 use crate::config::{ModelConfig, ModelName};
-use crate::gpu::{Element, Gpu, GpuError, Pass, Precision, Tensor};
+use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{
-    Bottlenecks, BroadcastMap, Channels, ConvolutionShape, ConvolutionVariant, Decision, Declarations, ImageContext, Inception,
-    LEAST_CHUNK, Layer, LinearShape, Map, Mode, Parameters, PoolShape, PooledBranch, Size, Slices, Stem, Transition,
+    Bottlenecks, BroadcastMap, Channels, ConvolutionShape, Decision, Declarations, ImageContext, Inception, LEAST_CHUNK, Layer,
+    LinearShape, Map, Mode, Parameters, PoolShape, PooledBranch, Size, Slices, Stem, Transition,
 };
 
 /// What the sizes of a network follow from.
@@ -99,14 +99,9 @@ pub(super) fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Dec
     Ok(declarations)
 }
 
-/// What the values of maps are stored as: under mixed precision as halves, or rounded alike where the adapter gets kernels that
-/// read floats.
+/// What the values of maps are stored as.
 pub(super) fn maps(gpu: &Gpu, model: &ModelConfig) -> Element {
-    match gpu.precision() {
-        Precision::F32 => Element::F32,
-        Precision::Mixed if model.width.is_multiple_of(4) && ConvolutionVariant::halves_on(gpu) => Element::F16,
-        Precision::Mixed => Element::Rounded,
-    }
+    ImageContext::maps_of(gpu, model.width.is_multiple_of(4))
 }
 
 /// How a batch is cut on this adapter, into at most `most` samples at a time.
