@@ -1,8 +1,9 @@
 //! The GPU floor: the only folder that names wgpu.
 //!
 //! [`Gpu`] is a device with its queue and compiled kernels; [`Tensor`] a shaped range of a buffer; [`Shader`] a WGSL
-//! file whose constants are replaced and whose bindings are found by name, with what its maps are stored as; [`Dispatch`] a kernel with its tensors bound,
-//! prepared once; [`Pass`] replays dispatches into as few submissions as their length allows.
+//! file whose constants are replaced, whose maps are stored as the tensors are that it is given ([`Storage`]), and whose
+//! bindings are found by name; [`Dispatch`] a kernel with its tensors bound, prepared once; [`Pass`] replays dispatches into
+//! as few submissions as their length allows.
 //!
 //! Invariants:
 //! - a kernel never reads or writes outside its bindings: it is compiled without the runtime checks that would catch it

@@ -262,7 +262,6 @@ mod tests {
             (&gpu, Element::F32, three, bottlenecks as Prepare),
             (&gpu, Element::F32, one, bottlenecks),
             (&gpu, Element::F32, one, pooled_branches),
-            (&mixed, Element::Rounded, three, bottlenecks),
             (&mixed, Element::F16, three, bottlenecks),
             (&mixed, Element::F16, one, pooled_branches),
         ] {

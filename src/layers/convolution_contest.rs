@@ -233,7 +233,6 @@ mod tests {
         let gpu = Gpu::open(&GpuOptions::default()).unwrap();
         agree(&gpu, Element::F32);
         let gpu = gpu.with_precision(crate::gpu::Precision::Mixed);
-        agree(&gpu, Element::Rounded);
         agree(&gpu, Element::F16);
     }
 
