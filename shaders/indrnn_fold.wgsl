@@ -52,6 +52,7 @@ var<immediate> size: Size;
 @group(0) @binding(17) var<storage, read_write> corrections: array<vec2<f32>>;
 @group(0) @binding(18) var<storage, read_write> du: array<f32>;
 
+// Outputs of a workgroup, and parts in which their sums are added up: one after the other where barriers are dear.
 const WIDTH: u32 = 32u;
 const PARTS: u32 = 8u;
 const LANES: u32 = WIDTH * PARTS;

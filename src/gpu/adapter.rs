@@ -64,6 +64,8 @@ pub struct AdapterSummary {
     pub subgroups: bool,
     /// 16-bit floats in shaders.
     pub f16: bool,
+    /// 64-bit integers in shaders.
+    pub integers_64: bool,
     /// Cooperative-matrix shapes, as `MxNxK input->accumulator`.
     pub cooperative_matrix: Vec<String>,
     /// Timestamps at the ends of a pass.
@@ -112,6 +114,7 @@ impl AdapterSummary {
             subgroup_sizes: [info.subgroup_min_size, info.subgroup_max_size],
             subgroups: features.contains(wgpu::Features::SUBGROUP),
             f16: features.contains(wgpu::Features::SHADER_F16),
+            integers_64: features.contains(wgpu::Features::SHADER_INT64),
             cooperative_matrix: matrices,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             immediate_bytes: if features.contains(wgpu::Features::IMMEDIATES) { limits.max_immediate_size } else { 0 },
@@ -233,6 +236,7 @@ mod tests {
             subgroup_sizes: [32, 32],
             subgroups: true,
             f16: true,
+            integers_64: true,
             cooperative_matrix: Vec::new(),
             timestamps: true,
             immediate_bytes: 128,

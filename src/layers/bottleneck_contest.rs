@@ -5,7 +5,8 @@ use super::contest::{Written, precision_words, timed, wave};
 use super::unit::EPSILON;
 use super::{
     Bottlenecks, ChannelStatistics, ConvolutionShape, ConvolutionVariants, Declarations, Gradient, ImageContext, Map,
-    MapStatistics, Mode, Parameters, PooledBranch, PooledCopy, Size, Slices, Source, Unit, UnitInput, UnitOutput, batch_norm,
+    MapStatistics, Mode, Parameters, PooledBranch, PooledCopy, Size, Slices, Source, Unit, UnitInput, UnitOutput, alignment,
+    batch_norm,
 };
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
 use std::time::Duration;
@@ -53,7 +54,7 @@ fn decide(
     // Of what runs apart: asked for now, since one choice waits for the other.
     let part = |inputs| {
         let shape = ConvolutionShape { kernel: [1, 1], inputs, outputs, mel };
-        (inputs, ConvolutionVariants::choose(gpu, shape, true, true, rows, true, maps))
+        (inputs, ConvolutionVariants::choose(gpu, shape, true, true, rows, alignment(&[inputs, outputs]), maps))
     };
     let apart: Vec<_> = [first, other].into_iter().map(part).collect();
     let mixed = precision_words(gpu, maps);

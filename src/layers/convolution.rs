@@ -2,7 +2,7 @@
 
 use super::convolution_variant::Operation;
 use super::reduce::Reduce;
-use super::{Channels, ConvolutionVariants, Declarations, FileLayout, Gradient, Initial, Param, Slices};
+use super::{Channels, ConvolutionVariants, Declarations, FileLayout, Gradient, Initial, Param, Slices, alignment};
 use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Tensor};
 
 /// For the weight gradient pixels are parted so that about this many workgroups have one of these tiles of it each, ..
@@ -54,7 +54,7 @@ impl ConvolutionShape {
     }
 
     /// Most parts of the pixels of a slice.
-    fn splits(&self) -> usize {
+    pub(super) fn splits(&self) -> usize {
         let groups = self.weight_rows().div_ceil(SPLIT_TILE[0]) * self.outputs.div_ceil(SPLIT_TILE[1]);
         (SPLIT_GROUPS / groups).min(SPLIT_FLOATS / self.split_floats()).max(1)
     }
@@ -107,10 +107,10 @@ pub struct ConvolutionTensors<'a> {
 }
 
 impl ConvolutionTensors<'_> {
-    /// Whether the channels of all of them come, begin and lie in fours.
-    pub fn in_fours(&self) -> bool {
-        let dx = self.dx.as_ref().is_none_or(|(dx, _)| dx.in_fours());
-        dx && [self.x, self.y, self.dy].iter().all(|c| c.in_fours()) && self.first_input.is_multiple_of(4)
+    /// In what the channels of all of them come, begin and lie: eights, fours or single channels.
+    pub fn alignment(&self) -> usize {
+        let dx = self.dx.as_ref().map_or(0, |(dx, _)| dx.alignment());
+        alignment(&[self.x.alignment(), self.y.alignment(), self.dy.alignment(), dx, self.first_input])
     }
 }
 
@@ -141,7 +141,7 @@ impl Convolution {
     pub fn new(gpu: &Gpu, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
         let rows = tensors.y.tensor.elements() / tensors.y.stride;
         let (fold, dx, maps) = (tensors.fold.is_some(), tensors.dx.is_some(), tensors.y.tensor.element());
-        let variants = ConvolutionVariants::choose(gpu, shape, fold, dx, rows, tensors.in_fours(), maps);
+        let variants = ConvolutionVariants::choose(gpu, shape, fold, dx, rows, tensors.alignment(), maps);
         Self::with_variants(gpu, variants, shape, slices, tensors)
     }
 
@@ -160,7 +160,7 @@ impl Convolution {
         assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
         for operation in [Operation::Forward, Operation::BackwardInput, Operation::BackwardWeight] {
             let variant = variants.of(operation);
-            assert!(variant.takes(tensors.in_fours()), "{} does not take these channels", variant.name());
+            assert!(variant.takes(tensors.alignment()), "{} does not take these channels", variant.name());
         }
         let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
         let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
@@ -336,7 +336,8 @@ impl Convolution {
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
             let multiple = self.variants.backward_weight.split_multiple();
-            let split_rows = rows.div_ceil(self.shape.splits()).max(SPLIT_ROWS).next_multiple_of(multiple);
+            let most = self.variants.backward_weight.splits(self.shape, rows);
+            let split_rows = rows.div_ceil(most).max(SPLIT_ROWS).next_multiple_of(multiple);
             let splits = rows.div_ceil(split_rows);
             record(slice, splits, self.immediates(samples, frames, first, split_rows), rows);
             first += splits;

@@ -1,7 +1,7 @@
 //! The kernels of the convolution family, and which of them an adapter gets.
 
+use super::ConvolutionShape;
 use super::convolution_matrix::{self, MatrixTile};
-use super::{ConvolutionShape, convolution_contest};
 use crate::gpu::{Constant, Element, Gpu, Grid, Precision, Shader};
 
 /// The three things that a convolution does, each by kernels of its own choice.
@@ -46,6 +46,9 @@ enum Family {
     Subgroup { lanes: usize },
     /// `convolution_aligned_subgroup.wgsl`
     AlignedSubgroup { lanes: usize },
+    /// `convolution_wide.wgsl`, `convolution_wide_back.wgsl`, and for the weight's gradient, where `outputs` is 32,
+    /// `convolution_wide_weight.wgsl`, where it is 64 `convolution_wide_weight64.wgsl`.
+    Wide { outputs: usize },
 }
 
 /// A way to run a convolution: its shaders, with the tiles that their workgroups own.
@@ -82,6 +85,11 @@ const MATRIX: [ConvolutionVariant; 6] = [
     matrix([128, 128, 16, 4, 2], [128, 128, 16, 4, 2]),
 ];
 
+/// Workgroups of a weight's gradient that keep the processors of a software adapter busy.
+const SOFTWARE_GROUPS: usize = 32;
+/// Bytes of x and dy that stay in the cache of one of its processors.
+const SOFTWARE_CACHE: usize = 512 << 10;
+
 impl ConvolutionVariant {
     pub(super) const PLAIN: Self = Self(Family::Plain);
 
@@ -90,11 +98,13 @@ impl ConvolutionVariant {
     pub fn available(gpu: &Gpu) -> Vec<Self> {
         let summary = gpu.summary();
         let [least, most] = summary.subgroup_sizes.map(|lanes| lanes as usize);
-        let subgroups = if summary.subgroups && least == most && least >= 8 {
-            vec![Self(Family::AlignedSubgroup { lanes: least }), Self(Family::Subgroup { lanes: least })]
-        } else {
-            Vec::new()
-        };
+        let mut subgroups = Vec::new();
+        if summary.subgroups && least == most && least >= 8 {
+            if least == 8 && summary.integers_64 {
+                subgroups.extend([64, 32].map(|outputs| Self(Family::Wide { outputs })));
+            }
+            subgroups.extend([Self(Family::AlignedSubgroup { lanes: least }), Self(Family::Subgroup { lanes: least })]);
+        }
         let rounds = gpu.precision() == Precision::Mixed;
         let matrix = if rounds && convolution_matrix::runs_on(summary) { &MATRIX[..] } else { &[] };
         let parts = if summary.is_software() {
@@ -105,12 +115,13 @@ impl ConvolutionVariant {
         parts.concat()
     }
 
-    /// Whether it runs over tensors whose channels come in fours, or do not.
-    pub fn takes(&self, in_fours: bool) -> bool {
-        match self.0 {
-            Family::Plain | Family::Subgroup { .. } => true,
-            Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => in_fours,
-        }
+    /// Whether it runs over tensors whose channels come in eights, fours or one by one.
+    pub fn takes(&self, alignment: usize) -> bool {
+        alignment.is_multiple_of(match self.0 {
+            Family::Plain | Family::Subgroup { .. } => 1,
+            Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => 4,
+            Family::Wide { .. } => 8,
+        })
     }
 
     /// Whether it runs over maps that are stored as halves.
@@ -119,7 +130,7 @@ impl ConvolutionVariant {
     }
 
     /// What stands beside it where it does not run: the plain one, or one that reads the same maps.
-    fn beside(maps: Element) -> Self {
+    pub(super) fn beside(maps: Element) -> Self {
         if maps == Element::F16 { TILED[0] } else { Self::PLAIN }
     }
 
@@ -128,9 +139,12 @@ impl ConvolutionVariant {
         gpu.may_choose("tiled") || (gpu.may_choose("matrix") && convolution_matrix::runs_on(gpu.summary()))
     }
 
-    /// Whether the adapter's workgroups hold its tile of an operation.
-    fn fits(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> bool {
-        self.matrix_tile(operation).is_none_or(|tile| tile.fits(gpu.summary(), operation, shape))
+    /// Whether the adapter's workgroups hold its tile of an operation, and that suits the shape.
+    pub(super) fn fits(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> bool {
+        match self.0 {
+            Family::Wide { outputs: 64 } => operation != Operation::BackwardWeight || shape.outputs.is_multiple_of(64),
+            _ => self.matrix_tile(operation).is_none_or(|tile| tile.fits(gpu.summary(), operation, shape)),
+        }
     }
 
     /// The name of its shader.
@@ -167,6 +181,10 @@ impl ConvolutionVariant {
             (Family::Matrix { .. }, Operation::Forward) => "convolution_matrix",
             (Family::Subgroup { .. }, _) => "convolution_subgroup",
             (Family::AlignedSubgroup { .. }, _) => "convolution_aligned_subgroup",
+            (Family::Wide { outputs: 64 }, Operation::BackwardWeight) => "convolution_wide_weight64",
+            (Family::Wide { .. }, Operation::BackwardWeight) => "convolution_wide_weight",
+            (Family::Wide { .. }, Operation::BackwardInput) => "convolution_wide_back",
+            (Family::Wide { .. }, Operation::Forward) => "convolution_wide",
         })
     }
 
@@ -174,7 +192,7 @@ impl ConvolutionVariant {
     pub(super) fn constants(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         let round = ("ROUND", (gpu.precision() == Precision::Mixed).into());
         match self.0 {
-            Family::Plain => vec![round],
+            Family::Plain | Family::Wide { .. } => vec![round],
             Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![round, ("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation);
@@ -197,6 +215,8 @@ impl ConvolutionVariant {
             (Family::Matrix { product, .. }, _) => narrow(product.rows, product.columns),
             (Family::Subgroup { lanes }, _) => narrow(16, 4 * lanes),
             (Family::AlignedSubgroup { lanes }, _) => narrow(32, 4 * lanes),
+            (Family::Wide { outputs: 64 }, Operation::BackwardWeight) => narrow(16, 64),
+            (Family::Wide { .. }, _) => narrow(32, 32),
         }
     }
 
@@ -208,6 +228,21 @@ impl ConvolutionVariant {
         }
     }
 
+    /// Most parts of `rows` pixels that its kernel of the weight's gradient runs over.
+    pub(super) fn splits(&self, shape: ConvolutionShape, rows: usize) -> usize {
+        let most = shape.splits();
+        match self.0 {
+            // Processors are few, and every part's sums are stored and read again: as few as keep the processors busy, with
+            // what the workgroups of a part read in the cache of one.
+            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. } => {
+                let Grid([columns, inputs, _]) = self.weight_grid(shape, 1);
+                let bytes = size_of::<f32>() * rows * (shape.inputs + shape.outputs);
+                bytes.div_ceil(SOFTWARE_CACHE).max(SOFTWARE_GROUPS.div_ceil((columns * inputs) as usize)).min(most)
+            }
+            Family::Plain | Family::Tiled { .. } | Family::Matrix { .. } => most,
+        }
+    }
+
     /// What the pixels of a split of the weight's gradient must be a multiple of.
     pub(super) fn split_multiple(&self) -> usize {
         self.matrix_tile(Operation::BackwardWeight).map_or(16, |tile| tile.step)
@@ -216,12 +251,16 @@ impl ConvolutionVariant {
     /// Whether its kernels do what stands beside a product as well: forward brings the moments of y, the gradient of x is taken
     /// back through the fold, that of the bias comes along with the weight's.
     pub(super) fn is_fused(&self) -> bool {
-        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. })
+        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. })
     }
 
     /// The variant whose kernel sums up the gradient of the bias alone.
     pub(super) fn of_bias(self) -> Self {
-        if matches!(self.0, Family::AlignedSubgroup { .. }) { self } else { Self::PLAIN }
+        match self.0 {
+            Family::AlignedSubgroup { .. } => self,
+            Family::Wide { .. } => Self(Family::AlignedSubgroup { lanes: 8 }),
+            _ => Self::PLAIN,
+        }
     }
 
     /// Outputs of a workgroup of that kernel.
@@ -252,7 +291,7 @@ impl ConvolutionVariant {
         let [columns, splits] = [shape.outputs.div_ceil(tile.columns), splits].map(|count| count as u32);
         match self.0 {
             // All rows of a tile are of one tap.
-            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } => {
+            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. } => {
                 Grid([columns, (taps * shape.inputs.div_ceil(tile.rows)) as u32, splits])
             }
             Family::Matrix { weight, .. } => {
@@ -260,87 +299,6 @@ impl ConvolutionVariant {
                 Grid([(groups * shape.inputs.div_ceil(weight.rows)) as u32, splits, columns])
             }
             Family::Plain | Family::Tiled { .. } => Grid([(taps * shape.inputs).div_ceil(tile.rows) as u32, splits, columns]),
-        }
-    }
-}
-
-/// The variants of a convolution's operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConvolutionVariants {
-    pub(super) forward: ConvolutionVariant,
-    pub(super) backward_input: ConvolutionVariant,
-    pub(super) backward_weight: ConvolutionVariant,
-}
-
-impl From<ConvolutionVariant> for ConvolutionVariants {
-    fn from(variant: ConvolutionVariant) -> Self {
-        Self { forward: variant, backward_input: variant, backward_weight: variant }
-    }
-}
-
-impl ConvolutionVariants {
-    /// One variant where its tiles fit, the plain one for the other operations; over maps stored as halves, one that takes them.
-    pub fn fitting(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape, maps: Element) -> Self {
-        let beside = ConvolutionVariant::beside(maps);
-        Self::each(|operation| if variant.fits(gpu, operation, shape) { variant } else { beside })
-    }
-
-    /// One variant for one operation, the plain one for the others; over maps stored as halves, one that takes them.
-    pub(super) fn only(variant: ConvolutionVariant, operation: Operation, maps: Element) -> Self {
-        let beside = ConvolutionVariant::beside(maps);
-        Self::each(|other| if other == operation { variant } else { beside })
-    }
-
-    fn each(of: impl Fn(Operation) -> ConvolutionVariant) -> Self {
-        Self {
-            forward: of(Operation::Forward),
-            backward_input: of(Operation::BackwardInput),
-            backward_weight: of(Operation::BackwardWeight),
-        }
-    }
-
-    /// Those that the adapter gets for `rows` rows of tensors whose channels come in fours, or do not, and whose values are stored
-    /// as `maps`; `dx` says whether that is wanted. With runtime checks
-    /// always the plain ones: software adapters take ten seconds to compile the others with them.
-    pub fn choose(gpu: &Gpu, shape: ConvolutionShape, fold: bool, dx: bool, rows: usize, in_fours: bool, maps: Element) -> Self {
-        let halves = maps == Element::F16;
-        if gpu.runtime_checks() {
-            return ConvolutionVariant::beside(maps).into();
-        }
-        let mut takes = ConvolutionVariant::available(gpu);
-        takes.retain(|variant| variant.takes(in_fours) && (!halves || variant.takes_halves()));
-        if !gpu.chooses_kernels() {
-            return takes[0].into();
-        }
-        Self::each(|operation| {
-            if operation == Operation::BackwardInput && !dx {
-                return takes[0];
-            }
-            let fit: Vec<_> = takes.iter().copied().filter(|variant| variant.fits(gpu, operation, shape)).collect();
-            convolution_contest::choose(gpu, operation, &fit, shape, fold, rows, maps)
-        })
-    }
-
-    /// Whether the forward kernel can bring the moments of y.
-    pub(super) fn bring_moments(&self) -> bool {
-        self.forward.is_fused()
-    }
-
-    /// Whether the kernel of dx takes the gradient back through the fold.
-    pub fn take_fold_back(&self) -> bool {
-        self.backward_input.is_fused()
-    }
-
-    /// The shader of the forward kernel.
-    pub fn name(&self) -> &'static str {
-        self.forward.name()
-    }
-
-    pub(super) fn of(&self, operation: Operation) -> ConvolutionVariant {
-        match operation {
-            Operation::Forward => self.forward,
-            Operation::BackwardInput => self.backward_input,
-            Operation::BackwardWeight => self.backward_weight,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Launcher of `indrnn.wgsl`: the recurrence alone, step by step or as a scan.
+//! Launcher of `indrnn.wgsl` and `indrnn_wide.wgsl`: the recurrence alone, step by step or as a scan.
 
 use super::indrnn_scan::IndrnnScan;
 use super::reduce::Reduce;
@@ -6,6 +6,8 @@ use super::{Map, Param, Size, indrnn_contest};
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const INDRNN: Shader = Shader("indrnn");
+/// For software adapters and units in eights.
+const WIDE: Shader = Shader("indrnn_wide");
 /// The most steps of one dispatch: a few chains wait for memory at every step, 3 us on the slowest adapters, however
 /// little work that is; and lavapipe leaves a loop without a word after 65,535 turns.
 const MOST_STEPS: usize = 1 << 15;
@@ -13,7 +15,7 @@ const MOST_STEPS: usize = 1 << 15;
 /// Which kernels run a recurrence: equal in algebra, not in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndrnnPath {
-    /// `indrnn.wgsl`: an invocation per chain walks the whole sequence.
+    /// `indrnn.wgsl` or `indrnn_wide.wgsl`: an invocation walks the whole sequence of a chain, or of eight.
     Sequential,
     /// `indrnn_scan.wgsl`: chunks of the sequence side by side, for few chains and long sequences.
     Scan,
@@ -174,11 +176,13 @@ impl Sequential {
             ("da", &a.grad.tensor),
             ("carried", &carried),
         ]);
+        let wide = gpu.summary().is_software() && gpu.summary().integers_64 && hidden.is_multiple_of(8);
+        let shader = if wide { WIDE } else { INDRNN };
         Ok(Self {
             hidden,
             most_steps: MOST_STEPS,
-            forward: INDRNN.dispatch(gpu, forward_entry, &constants, &forward)?,
-            backward: INDRNN.dispatch(gpu, backward_entry, &constants, &backward)?,
+            forward: shader.dispatch(gpu, forward_entry, &constants, &forward)?,
+            backward: shader.dispatch(gpu, backward_entry, &constants, &backward)?,
         })
     }
 

@@ -11,8 +11,10 @@ use super::{
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Precision, Shader, Tensor};
 
 const FOLD: Shader = Shader("indrnn_fold");
-/// Outputs of a workgroup of `fold`.
-const WIDTH: usize = 32;
+/// Outputs of a workgroup of `fold`, and parts of their sums.
+const TILE: [usize; 2] = [32, 8];
+/// On software adapters, where a workgroup of one subgroup waits for nobody.
+const SOFTWARE_TILE: [usize; 2] = [8, 1];
 /// Storage buffers that a kernel binds, at most.
 const BINDINGS: u32 = 10;
 /// Workgroup memory of `fold` beside the 8 bytes of each channel.
@@ -137,6 +139,8 @@ struct FoldedProduct {
     fold: Option<[Dispatch; 2]>,
     gradients: Dispatch,
     shape: LinearShape,
+    /// Outputs of a workgroup of `fold`.
+    width: usize,
 }
 
 impl FoldedProduct {
@@ -166,7 +170,10 @@ impl FoldedProduct {
             scratch,
         };
         let back = Convolution::new(gpu, shape.convolution(), Slices::one(x_rows.tensor.shape()[0]), &tensors)?;
+        let [width, parts] = if gpu.summary().is_software() { SOFTWARE_TILE } else { TILE };
         let constants: Vec<(&str, Constant)> = vec![
+            ("WIDTH", width.into()),
+            ("PARTS", parts.into()),
             ("CHANNELS", shape.inputs.into()),
             ("OUTPUTS", shape.outputs.into()),
             ("EPSILON", EPSILON.into()),
@@ -183,7 +190,7 @@ impl FoldedProduct {
         let linear = |weight: &Param, bias: &Param| Linear::with_parameters(gpu, shape, x, None, y, weight, bias, scratch);
         let Some(Below { norm, states, .. }) = below else {
             let gradients = FOLD.dispatch(gpu, "gradients_alone", &constants, &gradients)?;
-            return Ok(Self { forward: linear(&weight, &bias)?, back, fold: None, gradients, shape });
+            return Ok(Self { forward: linear(&weight, &bias)?, back, fold: None, gradients, shape, width });
         };
         let [gamma, beta] = ["weight", "bias"].map(|which| parameters.parameter(&format!("{norm}.{which}")));
         let [mean, var] = ["mean", "var"].map(|which| parameters.statistic(&format!("{norm}.running_{which}")));
@@ -217,7 +224,7 @@ impl FoldedProduct {
         ]);
         let gradients = FOLD.dispatch(gpu, "gradients", &constants, &gradients)?;
         let forward = linear(&folded_weight, &folded_bias)?;
-        Ok(Self { forward, back, fold: Some([fold(false)?, fold(true)?]), gradients, shape })
+        Ok(Self { forward, back, fold: Some([fold(false)?, fold(true)?]), gradients, shape, width })
     }
 
     /// Of `steps` steps of each sample.
@@ -229,8 +236,8 @@ impl FoldedProduct {
                 Mode::Recalibrate(share) => (train, share),
                 Mode::Evaluate => (evaluate, 0.0),
             };
-            let work = 2 * inputs * outputs + outputs.div_ceil(WIDTH) * 4 * size.batch * inputs;
-            pass.run(dispatch, Grid::linear(outputs.div_ceil(WIDTH)), &immediates(size, 0, momentum), work);
+            let work = 2 * inputs * outputs + outputs.div_ceil(self.width) * 4 * size.batch * inputs;
+            pass.run(dispatch, Grid::linear(outputs.div_ceil(self.width)), &immediates(size, 0, momentum), work);
         }
         self.forward.forward(pass, steps * size.batch);
     }

@@ -106,13 +106,23 @@ impl Channels {
 
     /// Whether they come, begin and lie in fours.
     pub fn in_fours(&self) -> bool {
-        [self.stride, self.first, self.count].iter().all(|n| n.is_multiple_of(4))
+        self.alignment().is_multiple_of(4)
+    }
+
+    /// In what they come, begin and lie: eights, fours or single channels.
+    pub fn alignment(&self) -> usize {
+        alignment(&[self.stride, self.first, self.count])
     }
 
     /// The samples of one slice.
     pub fn slice(&self, samples: &Range<usize>) -> Tensor {
         self.tensor.rows(samples.start, samples.len())
     }
+}
+
+/// What all of these numbers of channels are multiples of: 8, 4 or 1.
+pub fn alignment(numbers: &[usize]) -> usize {
+    [8, 4].into_iter().find(|&eights| numbers.iter().all(|number| number.is_multiple_of(eights))).unwrap_or(1)
 }
 
 /// A feature map with its gradient.
@@ -237,12 +247,12 @@ impl ImageContext {
 
     /// The kernels that a unit's convolution from `x` to `y` gets, whose weight has `first_input` inputs before `x`'s.
     pub fn variants(&self, shape: ConvolutionShape, x: &Channels, y: &Channels, first_input: usize) -> ConvolutionVariants {
-        let in_fours = [x, y].iter().all(|c| c.in_fours()) && first_input.is_multiple_of(4);
+        let alignment = alignment(&[x.alignment(), y.alignment(), first_input]);
         let rows = y.tensor.elements() / y.stride;
         let forced = self.forced.iter().find(|(inputs, _)| inputs.is_none_or(|inputs| inputs == shape.inputs));
         match forced {
             Some((_, variants)) => *variants,
-            None => ConvolutionVariants::choose(&self.gpu, shape, true, true, rows, in_fours, self.maps),
+            None => ConvolutionVariants::choose(&self.gpu, shape, true, true, rows, alignment, self.maps),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::comparison::{Comparison, Comparisons, TOLERANCE};
 use crate::gpu::{Element, Gpu, GpuError, Precision};
 use crate::layers::{
     Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Declarations, Fold, Gradient,
-    Parameters, Size, Slices,
+    Parameters, Size, Slices, alignment,
 };
 use crate::reference::noise::Noise;
 use crate::reference::{self, half};
@@ -46,21 +46,23 @@ impl Case {
         Self { size, capacity: size, mel, kernel, channels, fold: false, first_input: 0, among: 0, gradient, per_slice }
     }
 
-    /// Whether all its channels come, begin and lie in fours.
-    pub fn in_fours(self) -> bool {
+    /// In what all its channels come, begin and lie: eights, fours or single channels.
+    pub fn alignment(self) -> usize {
         let [inputs, outputs] = self.channels;
-        [inputs, outputs, self.among, self.first_input].iter().all(|channels| channels.is_multiple_of(4))
+        let lies = alignment(&[inputs, outputs, self.among, self.first_input]);
+        // As `layout` places them.
+        if self.among == 0 || self.among.is_multiple_of(16) { lies } else { lies.min(4) }
     }
 
     /// Whether the kernels of `variant` run it.
     pub fn fits(self, variant: ConvolutionVariant) -> bool {
-        variant.takes(self.in_fours())
+        variant.takes(self.alignment())
     }
 
     /// What the adapter gets for it in the handle's precision.
     pub fn variants(self, gpu: &Gpu) -> ConvolutionVariants {
         let rows = self.capacity.batch * self.capacity.frames * self.mel;
-        ConvolutionVariants::choose(gpu, self.shape(), self.fold, true, rows, self.in_fours(), Element::F32)
+        ConvolutionVariants::choose(gpu, self.shape(), self.fold, true, rows, self.alignment(), Element::F32)
     }
 
     fn slices(self) -> Slices {
@@ -80,8 +82,12 @@ impl Case {
 
     /// How `channels` of its images lie, the `before`-th part of the other channels first.
     fn layout(self, channels: usize, before: usize) -> Layout {
-        // So that channels may come in fours.
-        let before = if self.among.is_multiple_of(4) { 4 * before } else { before };
+        // So that channels may come in fours or eights.
+        let before = match self.among {
+            among if among.is_multiple_of(16) => 8 * before,
+            among if among.is_multiple_of(4) => 4 * before,
+            _ => before,
+        };
         Layout::images(self.capacity, self.mel, channels, self.slices())
             .among(before.min(self.among), self.among.saturating_sub(before))
     }

@@ -66,7 +66,7 @@ fn check_rounded(numbers: &[f32], found: &[f32], what: &str) {
 fn kernels_round_what_they_store_to_the_nearest_half_and_keep_what_is_infinite_or_no_number() {
     let gpu = open(&[]);
     let numbers = odd_numbers();
-    let shape = ConvolutionShape { kernel: [1, 1], inputs: 4, outputs: numbers.len(), mel: 3 };
+    let shape = ConvolutionShape { kernel: [1, 1], inputs: 8, outputs: numbers.len(), mel: 3 };
     let mut tried = Vec::new();
     for variant in ConvolutionVariant::available(&gpu) {
         if tried.contains(&variant.name()) {
@@ -85,10 +85,10 @@ fn kernels_round_what_they_store_to_the_nearest_half_and_keep_what_is_infinite_o
                 let tensor = || gpu.tensor("parameter", Element::F32, &[count]).unwrap();
                 Param { value: tensor(), grad: tensor() }
             };
-            let (weight, bias) = (param(4 * numbers.len()), param(numbers.len()));
+            let (weight, bias) = (param(8 * numbers.len()), param(numbers.len()));
             gpu.write(&bias.value, &numbers);
             let scratch = gpu.tensor("scratch", Element::F32, &[shape.scratch(Slices::one(1))]).unwrap();
-            let (x, y, dy) = (map(element, 4), map(element, numbers.len()), map(Element::F32, numbers.len()));
+            let (x, y, dy) = (map(element, 8), map(element, numbers.len()), map(Element::F32, numbers.len()));
             let tensors = ConvolutionTensors {
                 x: &x,
                 fold: None,

@@ -57,8 +57,8 @@ fn try_variant(shader: &str, precision: Precision, cases: [&[convolution::Case];
         println!("{} cannot run {shader} in {precision}", devices()[0].summary().name);
     }
     for (i, variant) in variants.into_iter().enumerate() {
-        // Of tiles after the first, which is the same text, a few cases.
-        let few = if i == 0 { cases } else { [&cases[0][..cases[0].len().min(4)], &[]] };
+        // Of tiles after the first, which is mostly the same text, a few cases.
+        let few = if i == 0 || shader == "convolution_wide" { cases } else { [&cases[0][..cases[0].len().min(4)], &[]] };
         let cases = few.map(|cases| cases.iter().copied().filter(|case| case.fits(variant)).collect::<Vec<_>>());
         try_each([&cases[0], &cases[1]], |gpu, case| {
             let gpu = gpu.with_precision(precision);
@@ -91,6 +91,13 @@ fn convolution_aligned_subgroup_agrees_with_its_reference() {
     let cases = convolutions_in_fours();
     try_variant("convolution_aligned_subgroup", Precision::F32, [&cases, &cases[..2]]);
     try_variant("convolution_aligned_subgroup", Precision::Mixed, [&cases[..3], &cases[..1]]);
+}
+
+#[test]
+fn convolution_wide_agrees_with_its_reference() {
+    let cases = convolutions_in_eights();
+    try_variant("convolution_wide", Precision::F32, [&cases, &cases[..2]]);
+    try_variant("convolution_wide", Precision::Mixed, [&cases[..3], &cases[..1]]);
 }
 
 #[test]
@@ -141,6 +148,31 @@ fn convolutions_in_fours() -> Vec<convolution::Case> {
     ]
 }
 
+/// Channels in eights, and sizes that tiles do not divide.
+fn convolutions_in_eights() -> Vec<convolution::Case> {
+    use convolution::Case;
+    let plain = Case::new;
+    let folded = Case { fold: true, gradient: Gradient::Add, among: 16, ..plain([3, 3], [16, 24], [3, 7, 13]) };
+    let part = Case { fold: true, first_input: 8, gradient: Gradient::Add, among: 32, ..plain([1, 1], [40, 32], [3, 7, 13]) };
+    vec![
+        folded,
+        part,
+        Case { size: size(2, 5), ..folded },
+        Case { capacity: size(5, 9), ..part },
+        Case { per_slice: 2, ..plain([3, 3], [8, 16], [3, 4, 16]) },
+        plain([5, 5], [32, 32], [3, 1, 13]),
+        plain([5, 5], [32, 32], [1, 7, 13]),
+        plain([1, 1], [136, 72], [1, 1, 1]),
+        plain([1, 1], [136, 72], [3, 64, 1]),
+        plain([1, 5], [8, 8], [2, 3, 5]),
+        // More pixels than a split has.
+        Case { fold: true, ..plain([3, 3], [8, 40], [2, 9, 31]) },
+        // Outputs in 64s.
+        Case { fold: true, ..plain([3, 3], [24, 64], [2, 9, 31]) },
+        Case { per_slice: 2, ..plain([1, 1], [40, 128], [3, 77, 1]) },
+    ]
+}
+
 #[test]
 fn units_agree_with_their_references() {
     let plain = unit::Case {
@@ -165,6 +197,10 @@ fn units_agree_with_their_references() {
         // All rows of a tile lie within a line.
         unit::Case { size: size(1, 3), mel: 128, ..square },
     ];
+    let in_eights = cases.map(|case| {
+        let sources = case.sources.map(|channels: usize| channels.next_multiple_of(8));
+        unit::Case { sources, outputs: case.outputs.next_multiple_of(8), before: 8, ..case }
+    });
     let mut tried = Vec::new();
     for precision in [Precision::F32, Precision::Mixed] {
         for variant in ConvolutionVariant::available(&devices()[0].with_precision(precision)) {
@@ -179,6 +215,7 @@ fn units_agree_with_their_references() {
                 "convolution_tiled" | "convolution_matrix" => (&cases[..], &cases[..1]),
                 // With runtime checks lavapipe compiles a kernel in ten seconds.
                 "convolution_aligned_subgroup" => (&cases[..], &cases[..0]),
+                "convolution_wide" => (&in_eights[..], &cases[..0]),
                 _ => (&cases[..2], &cases[..0]),
             };
             try_each([unchecked, checked], |gpu, case| {
@@ -216,6 +253,8 @@ fn units_over_rounded_maps_and_halves_agree_with_their_references() {
         unit::Case { size: size(3, 8), mel: 32, per_slice: 2, ..square },
         unit::Case { size: size(1, 3), mel: 128, ..square },
     ];
+    let of_parts = unit::Case { kernel: 1, sources: [16, 24], before: 8, gradient: Gradient::Add, ..square };
+    let in_eights = [unit::Case { before: 8, lift: LIFT, ..square }, of_parts];
     let mut tried = Vec::new();
     for variant in ConvolutionVariant::available(&devices()[0].with_precision(Precision::Mixed)) {
         let name = variant.name();
@@ -225,6 +264,7 @@ fn units_over_rounded_maps_and_halves_agree_with_their_references() {
         tried.push(name);
         let (element, unchecked, checked) = match name {
             "convolution_tiled" | "convolution_matrix" => (Element::F16, &cases[..], &cases[..2]),
+            "convolution_wide" => (Element::Rounded, &in_eights[..], &cases[..0]),
             _ => (Element::Rounded, &cases[..4], &cases[..0]),
         };
         let [unchecked, checked] =

@@ -17,9 +17,11 @@ fn cases(path: IndrnnPath) -> Vec<Case> {
             case(2, 3, 13, weights),
             case(7, 32, 13, weights),
             case(64, 3, 128, weights),
+            case(33, 5, 24, weights),
             case(647, 3, 13, weights),
             Case { magnitude: 1e10, ..case(647, 1, 13, weights) },
             Case { capacity: Size { batch: 5, frames: 70 }, ..odd },
+            Case { capacity: Size { batch: 5, frames: 70 }, ..case(64, 3, 40, weights) },
             // So few frames that most chunks are empty.
             Case { capacity: Size { batch: 5, frames: 700 }, ..case(7, 3, 13, weights) },
         ]);
@@ -49,14 +51,14 @@ fn the_indrnn_scan_agrees_with_the_sequential_reference() {
 
 #[test]
 fn a_cut_sequence_has_the_bits_of_a_whole_one() {
-    for weights in [Weights::Positive, Weights::Mixed] {
-        let whole = Case::new(647, 3, 13, weights);
+    for (weights, hidden) in [(Weights::Positive, 13), (Weights::Mixed, 13), (Weights::Mixed, 16)] {
+        let whole = Case::new(647, 3, hidden, weights);
         let expected = bits(whole);
         assert!(bits(Case { path: IndrnnPath::Scan, ..whole }) != expected, "this test would not see a difference");
         for most_steps in [1, 100, 646] {
             let cut = bits(Case { most_steps: Some(most_steps), ..whole });
             for (place, name) in ["h", "da", "du"].into_iter().enumerate() {
-                assert!(cut[place] == expected[place], "{name} of {most_steps} steps at a time, {weights:?}");
+                assert!(cut[place] == expected[place], "{name} of {most_steps} steps at a time, {weights:?} x {hidden}");
             }
         }
     }

@@ -14,6 +14,9 @@ fn capabilities(name: &str) -> Capabilities {
     if words.contains(&"subgroup") || words.contains(&"matrix") {
         capabilities |= Capabilities::SUBGROUP;
     }
+    if words.contains(&"wide") {
+        capabilities |= Capabilities::SUBGROUP | Capabilities::SHADER_INT64;
+    }
     if words.contains(&"matrix") {
         capabilities |= Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
     }
@@ -233,9 +236,20 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 12] = [
+const SHARED: [(&[&str], &[&str]); 17] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows", "operand"]),
-    (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup"], &["operand"]),
+    (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup", "convolution_wide"], &["operand"]),
+    (
+        &["convolution_wide", "convolution_wide_back", "convolution_wide_weight", "convolution_wide_weight64"],
+        &["operand", "even", "odd", "whereabouts", "neighbour"],
+    ),
+    (
+        &["convolution_wide_weight", "convolution_wide_weight64"],
+        &["eight_later", "fold_of", "activations", "add", "multiply_inputs"],
+    ),
+    (&["convolution_wide", "convolution_wide_back", "convolution_wide_weight64", "indrnn_wide"], &["together"]),
+    (&["convolution_wide", "indrnn_wide"], &["even", "odd"]),
+    (&["convolution_wide", "convolution_wide_back"], &["neighbours", "channels", "add", "known", "rows_of", "total"]),
     (&["convolution", "convolution_subgroup"], &["operand"]),
     (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["operand", "multiply", "add_rows"]),
     (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["operand", "multiply"]),

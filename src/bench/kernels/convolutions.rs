@@ -32,7 +32,7 @@ pub(super) fn products(table: &mut Table<'_>, rows: usize) -> Result<(), GpuErro
 /// The variants that run over these tensors on the adapter.
 fn variants(gpu: &Gpu, tensors: &ConvolutionTensors<'_>) -> Vec<ConvolutionVariant> {
     let available = ConvolutionVariant::available(gpu).into_iter();
-    available.filter(|variant| variant.takes(tensors.in_fours())).collect()
+    available.filter(|variant| variant.takes(tensors.alignment())).collect()
 }
 
 fn convolution(
