@@ -255,6 +255,8 @@ mod tests {
             (Operation::BackwardInput, true),
             (Operation::BackwardWeight, true),
         ] {
+            // Some do not fit the shape of this operation.
+            let variants: Vec<_> = variants.iter().copied().filter(|variant| variant.fits(gpu, operation, shape)).collect();
             let mut trial = Trial::new(gpu, operation, &variants, shape, fold, 300, maps).unwrap();
             for (candidate, variant) in variants.iter().enumerate() {
                 assert!(trial.agrees(candidate).unwrap(), "{operation:?}, folded: {fold}, {maps:?}: {}", variant.name());
