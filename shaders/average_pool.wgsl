@@ -9,6 +9,11 @@ const CHANNELS: u32 = 32u;
 const MEL: u32 = 128u;
 const OUT_MEL: u32 = 64u;
 
+// How numbers of a map are stored: as they are, or as halves, two to a word (the host replaces these lines).
+alias Word = f32;
+const PER_WORD: u32 = 1u;
+fn number(word: Word, place: u32) -> f32 { return word; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -16,7 +21,7 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Word>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
@@ -36,7 +41,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     var sum = 0.0;
     for (var j = 0u; j < KERNEL_TIME; j += 1u) {
         for (var k = 0u; k < KERNEL_MEL; k += 1u) {
-            sum += x[((sample * size.frames + t + j) * MEL + m + k) * CHANNELS + c];
+            let place = ((sample * size.frames + t + j) * MEL + m + k) * CHANNELS + c;
+            sum += number(x[place / PER_WORD], place);
         }
     }
     y[i] = sum / AREA;

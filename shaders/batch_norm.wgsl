@@ -44,6 +44,11 @@ const ADD_DX: bool = false;
 // Scale and shift from the running statistics instead of the batch's.
 const EVALUATE: bool = false;
 
+// How numbers of a map are stored: as they are, or as halves, two to a word (the host replaces these lines).
+alias Word = f32;
+const PER_WORD: u32 = 1u;
+fn number(word: Word, place: u32) -> f32 { return word; }
+
 struct Size {
     // Rows of this dispatch, and of the whole batch.
     rows: u32,
@@ -57,9 +62,9 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Word>;
 // x itself, or its first slice.
-@group(0) @binding(1) var<storage, read> pivot: array<f32>;
+@group(0) @binding(1) var<storage, read> pivot: array<Word>;
 @group(0) @binding(2) var<storage, read_write> partial_sums: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> chunk_sums: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> statistics: array<vec2<f32>>;      // mean, inv_std
@@ -85,6 +90,10 @@ var<immediate> size: Size;
 
 var<workgroup> lanes: array<vec2<f32>, 64>;
 var<workgroup> parts: array<vec2<f32>, WIDTH * PARTS>;
+
+fn value_at(place: u32) -> f32 {
+    return number(x[place / PER_WORD], place);
+}
 
 // Adds the 64 / LANES row lanes of each channel, in order, and stores the chunk's sums.
 fn store_chunk(chunk: u32, channel: u32, lane: u32, sums: vec2<f32>) {
@@ -127,7 +136,8 @@ fn centre(channel: u32) -> f32 {
     let apart = (size.pivot_rows / PIVOT_ROWS) | 1u;
     var sum = 0.0;
     for (var i = 0u; i < PIVOT_ROWS; i += 1u) {
-        sum += pivot[((i * apart) % size.pivot_rows) * X_STRIDE + X_FIRST + channel];
+        let place = ((i * apart) % size.pivot_rows) * X_STRIDE + X_FIRST + channel;
+        sum += number(pivot[place / PER_WORD], place);
     }
     return sum / f32(PIVOT_ROWS);
 }
@@ -142,7 +152,7 @@ fn partial_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_work
         let middle = centre(channel);
         let end = min(size.rows, (chunk + 1u) * CHUNK);
         for (var row = chunk * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
-            let d = x[row * X_STRIDE + X_FIRST + channel] - middle;
+            let d = value_at(row * X_STRIDE + X_FIRST + channel) - middle;
             sums += vec2<f32>(d, d * d);
         }
     }
@@ -221,7 +231,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let offset = shift[PARAMETERS_FIRST + channel];
     let first = (group.y * groups.x + group.x) * BLOCK;
     for (var row = first + lane / LANES; row < min(size.rows, first + BLOCK); row += 64u / LANES) {
-        var z = fma(x[row * X_STRIDE + X_FIRST + channel], factor, offset);
+        var z = fma(value_at(row * X_STRIDE + X_FIRST + channel), factor, offset);
         if (RELU) {
             z = max(0.0, z);
         }
@@ -241,7 +251,7 @@ fn partial_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workg
         let offset = shift[PARAMETERS_FIRST + channel];
         let end = min(size.rows, (chunk + 1u) * CHUNK);
         for (var row = chunk * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
-            let value = x[row * X_STRIDE + X_FIRST + channel];
+            let value = value_at(row * X_STRIDE + X_FIRST + channel);
             var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
             if (RELU) {
                 dz = select(0.0, dz, fma(value, factor, offset) > 0.0);
@@ -264,7 +274,7 @@ fn accumulate_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
         let offset = shift[PARAMETERS_FIRST + channel];
         let end = min(size.rows, (chunk + 1u) * CHUNK);
         for (var row = chunk * CHUNK + lane / LANES; row < end; row += 64u / LANES) {
-            let value = x[row * X_STRIDE + X_FIRST + channel];
+            let value = value_at(row * X_STRIDE + X_FIRST + channel);
             var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
             if (RELU) {
                 dz = select(0.0, dz, fma(value, factor, offset) > 0.0);
@@ -312,7 +322,7 @@ fn correct(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let first = (group.y * groups.x + group.x) * BLOCK;
     for (var row = first + lane / LANES; row < min(size.rows, first + BLOCK); row += 64u / LANES) {
         let place = row * DX_STRIDE + DX_FIRST + channel;
-        dx[place] -= fma(x[row * X_STRIDE + X_FIRST + channel] - batch.x, factor, c.x);
+        dx[place] -= fma(value_at(row * X_STRIDE + X_FIRST + channel) - batch.x, factor, c.x);
     }
 }
 
@@ -341,7 +351,7 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     let offset = shift[PARAMETERS_FIRST + channel];
     let first = (group.y * groups.x + group.x) * BLOCK;
     for (var row = first + lane / LANES; row < min(size.rows, first + BLOCK); row += 64u / LANES) {
-        let value = x[row * X_STRIDE + X_FIRST + channel];
+        let value = value_at(row * X_STRIDE + X_FIRST + channel);
         var dz = dy[row * DY_STRIDE + DY_FIRST + channel];
         if (RELU) {
             dz = select(0.0, dz, fma(value, factor, offset) > 0.0);

@@ -41,6 +41,15 @@ const FIRST_STEPS: u32 = (FIRST + STEP - 1u) / STEP;
 const OTHER_STEPS: u32 = (OTHER + STEP - 1u) / STEP;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
+// Its words, and four channels of different places.
+alias Word = f32;
+const PER_WORD: u32 = 1u;
+fn picked(x: Word, y: Word, z: Word, w: Word) -> Stored { return Stored(x, y, z, w); }
+
 struct Size {
     // Of this dispatch.
     rows: u32,
@@ -57,16 +66,16 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> x_2: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> x_3: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x_0: array<Stored>;
+@group(0) @binding(1) var<storage, read> x_1: array<Stored>;
+@group(0) @binding(2) var<storage, read> x_2: array<Stored>;
+@group(0) @binding(3) var<storage, read> x_3: array<Stored>;
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> scale: array<vec4<f32>>;                // (unit, input)
 @group(0) @binding(6) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> y_0: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> y_1: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read_write> y_2: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> y_0: array<Stored>;
+@group(0) @binding(8) var<storage, read_write> y_1: array<Stored>;
+@group(0) @binding(9) var<storage, read_write> y_2: array<Stored>;
 @group(0) @binding(10) var<storage, read_write> partial_sums: array<vec4<f32>>;
 @group(0) @binding(16) var<storage, read> taps_0: array<u32>;
 @group(0) @binding(17) var<storage, read> taps_1: array<u32>;
@@ -102,24 +111,24 @@ fn winners(taps: u32, place: u32, vectors: u32) -> vec4<u32> {
 }
 
 // A vector of channels of a map.
-fn read_x(map: u32, place: u32, vectors: u32) -> vec4<f32> {
+fn read_x(map: u32, place: u32, vectors: u32) -> Stored {
     if (POOLED) {
         switch map {
             case 0u: {
                 let at = winners(taps_0[place], place, vectors);
-                return vec4<f32>(x_0[at.x].x, x_0[at.y].y, x_0[at.z].z, x_0[at.w].w);
+                return picked(x_0[at.x][0u / PER_WORD], x_0[at.y][1u / PER_WORD], x_0[at.z][2u / PER_WORD], x_0[at.w][3u / PER_WORD]);
             }
             case 1u: {
                 let at = winners(taps_1[place], place, vectors);
-                return vec4<f32>(x_1[at.x].x, x_1[at.y].y, x_1[at.z].z, x_1[at.w].w);
+                return picked(x_1[at.x][0u / PER_WORD], x_1[at.y][1u / PER_WORD], x_1[at.z][2u / PER_WORD], x_1[at.w][3u / PER_WORD]);
             }
             case 2u: {
                 let at = winners(taps_2[place], place, vectors);
-                return vec4<f32>(x_2[at.x].x, x_2[at.y].y, x_2[at.z].z, x_2[at.w].w);
+                return picked(x_2[at.x][0u / PER_WORD], x_2[at.y][1u / PER_WORD], x_2[at.z][2u / PER_WORD], x_2[at.w][3u / PER_WORD]);
             }
             default: {
                 let at = winners(taps_3[place], place, vectors);
-                return vec4<f32>(x_3[at.x].x, x_3[at.y].y, x_3[at.z].z, x_3[at.w].w);
+                return picked(x_3[at.x][0u / PER_WORD], x_3[at.y][1u / PER_WORD], x_3[at.z][2u / PER_WORD], x_3[at.w][3u / PER_WORD]);
             }
         }
     }
@@ -156,7 +165,7 @@ fn operand(value: vec4<f32>) -> vec4<f32> {
 }
 
 // Past the end, the last row once more: nobody stores what comes of it.
-fn load_x(values: ptr<function, array<vec4<f32>, LEFT>>, first_row: u32, step: u32, lane: u32) {
+fn load_x(values: ptr<function, array<Stored, LEFT>>, first_row: u32, step: u32, lane: u32) {
     let part = channels(step);
     let channel = min(part.first + (lane % 4u) * 4u, part.width - 4u);
     for (var j = 0u; j < LEFT; j += 1u) {
@@ -181,11 +190,11 @@ fn load_unit(to: ptr<function, Brought>, unit: u32, step: u32, first_column: u32
     }
 }
 
-fn keep(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>, brought: ptr<function, Brought>) {
+fn keep(buffer: u32, lane: u32, values: ptr<function, array<Stored, LEFT>>, brought: ptr<function, Brought>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let r = lane / 4u + j * (THREADS / 4u);
         let k = (lane % 4u) * 4u;
-        let value = operand(max(NOTHING, fma((*values)[j], (*brought).factor, (*brought).offset)));
+        let value = operand(max(NOTHING, fma(unpacked((*values)[j]), (*brought).factor, (*brought).offset)));
         for (var e = 0u; e < 4u; e += 1u) {
             left[buffer * LEFT_SIZE + (k + e) * LEFT_PITCH + r / 4u][r % 4u] = value[e];
         }
@@ -216,7 +225,7 @@ fn multiply(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, buffer: u32, al
 // A step of one unit; loads for the next are under way meanwhile.
 fn turn(
     results: ptr<function, array<vec4<f32>, 8u * WIDE>>,
-    values: ptr<function, array<vec4<f32>, LEFT>>,
+    values: ptr<function, array<Stored, LEFT>>,
     brought: ptr<function, Brought>,
     unit: u32,
     step: u32,
@@ -239,7 +248,7 @@ fn turn(
     multiply(results, buffer, lane / ACROSS, lane % ACROSS);
 }
 
-fn write_y(unit: u32, place: u32, value: vec4<f32>) {
+fn write_y(unit: u32, place: u32, value: Stored) {
     switch unit {
         case 0u: { y_0[place] = value; }
         case 1u: { y_1[place] = value; }
@@ -254,9 +263,10 @@ fn store(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, unit: u32, first_r
         let start = parameters[(size.bias[unit] + min(column, OUTPUTS - 4u)) / 4u];
         for (var r = 0u; r < 8u; r += 1u) {
             let row = first_row + lane / ACROSS * 8u + r;
-            (*results)[w * 8u + r] += start;
+            let stored = packed((*results)[w * 8u + r] + start);
+            (*results)[w * 8u + r] = unpacked(stored);
             if (row < size.rows && column < OUTPUTS) {
-                write_y(unit, (row * size.y_stride[unit] + size.y_first[unit] + column) / 4u, (*results)[w * 8u + r]);
+                write_y(unit, (row * size.y_stride[unit] + size.y_first[unit] + column) / 4u, stored);
             }
         }
     }
@@ -302,7 +312,7 @@ fn store_moments(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, unit: u32,
 
 // All units' results. Each has a variable of its own, which compilers keep in registers.
 fn multiply_all(one: ptr<function, array<vec4<f32>, 8u * WIDE>>, two: ptr<function, array<vec4<f32>, 8u * WIDE>>, three: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, first_column: u32, lane: u32) {
-    var values: array<vec4<f32>, LEFT>;
+    var values: array<Stored, LEFT>;
     var brought: Brought;
     let steps = FIRST_STEPS + (size.maps - 1u) * OTHER_STEPS;
     load_x(&values, first_row, 0u, lane);

@@ -41,6 +41,14 @@ const FIRST_TILES: u32 = (FIRST + COLUMNS - 1u) / COLUMNS;
 const OTHER_TILES: u32 = (OTHER + COLUMNS - 1u) / COLUMNS;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+// Its words, and four channels of different places.
+alias Word = f32;
+const PER_WORD: u32 = 1u;
+fn picked(x: Word, y: Word, z: Word, w: Word) -> Stored { return Stored(x, y, z, w); }
+
 struct Size {
     // Of this dispatch.
     rows: u32,
@@ -57,10 +65,10 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> x_2: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> x_3: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x_0: array<Stored>;
+@group(0) @binding(1) var<storage, read> x_1: array<Stored>;
+@group(0) @binding(2) var<storage, read> x_2: array<Stored>;
+@group(0) @binding(3) var<storage, read> x_3: array<Stored>;
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> scale: array<vec4<f32>>;                // (unit, input)
 @group(0) @binding(6) var<storage, read> shift: array<vec4<f32>>;
@@ -107,24 +115,24 @@ fn winners(taps: u32, place: u32, vectors: u32) -> vec4<u32> {
 }
 
 // A vector of channels of a map.
-fn read_x(map: u32, place: u32, vectors: u32) -> vec4<f32> {
+fn read_x(map: u32, place: u32, vectors: u32) -> Stored {
     if (POOLED) {
         switch map {
             case 0u: {
                 let at = winners(taps_0[place], place, vectors);
-                return vec4<f32>(x_0[at.x].x, x_0[at.y].y, x_0[at.z].z, x_0[at.w].w);
+                return picked(x_0[at.x][0u / PER_WORD], x_0[at.y][1u / PER_WORD], x_0[at.z][2u / PER_WORD], x_0[at.w][3u / PER_WORD]);
             }
             case 1u: {
                 let at = winners(taps_1[place], place, vectors);
-                return vec4<f32>(x_1[at.x].x, x_1[at.y].y, x_1[at.z].z, x_1[at.w].w);
+                return picked(x_1[at.x][0u / PER_WORD], x_1[at.y][1u / PER_WORD], x_1[at.z][2u / PER_WORD], x_1[at.w][3u / PER_WORD]);
             }
             case 2u: {
                 let at = winners(taps_2[place], place, vectors);
-                return vec4<f32>(x_2[at.x].x, x_2[at.y].y, x_2[at.z].z, x_2[at.w].w);
+                return picked(x_2[at.x][0u / PER_WORD], x_2[at.y][1u / PER_WORD], x_2[at.z][2u / PER_WORD], x_2[at.w][3u / PER_WORD]);
             }
             default: {
                 let at = winners(taps_3[place], place, vectors);
-                return vec4<f32>(x_3[at.x].x, x_3[at.y].y, x_3[at.z].z, x_3[at.w].w);
+                return picked(x_3[at.x][0u / PER_WORD], x_3[at.y][1u / PER_WORD], x_3[at.z][2u / PER_WORD], x_3[at.w][3u / PER_WORD]);
             }
         }
     }
@@ -260,7 +268,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     var brought: Brought;
     load(&brought, 0u, 0u, part, first_row, lane);
     // All that is needed of x and dx, too: none may wait for a product, nor for a store.
-    var inputs: array<vec4<f32>, 8u * WIDE>;
+    var inputs: array<Stored, 8u * WIDE>;
     var total: array<vec4<f32>, 8u * WIDE>;
     for (var i = 0u; i < 8u * WIDE; i += 1u) {
         let row = min(first_row + along * 8u + i % 8u, size.rows - 1u);
@@ -297,7 +305,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
             var sums = NOTHING;
             var products = NOTHING;
             for (var r = 0u; r < 8u; r += 1u) {
-                let input = inputs[w * 8u + r];
+                let input = unpacked(inputs[w * 8u + r]);
                 let counts = fma(input, factor, offset) > NOTHING;
                 let inside = first_row + along * 8u + r < size.rows;
                 let dz = select(NOTHING, select(NOTHING, results[w * 8u + r], counts), inside);

@@ -39,6 +39,14 @@ const FIRST_TILES: u32 = (FIRST + ROWS - 1u) / ROWS;
 const OTHER_TILES: u32 = (OTHER + ROWS - 1u) / ROWS;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+// Its words, and four channels of different places.
+alias Word = f32;
+const PER_WORD: u32 = 1u;
+fn picked(x: Word, y: Word, z: Word, w: Word) -> Stored { return Stored(x, y, z, w); }
+
 struct Size {
     // Of this dispatch.
     rows: u32,
@@ -53,10 +61,10 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x_0: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> x_1: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> x_2: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> x_3: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x_0: array<Stored>;
+@group(0) @binding(1) var<storage, read> x_1: array<Stored>;
+@group(0) @binding(2) var<storage, read> x_2: array<Stored>;
+@group(0) @binding(3) var<storage, read> x_3: array<Stored>;
 @group(0) @binding(5) var<storage, read> scale: array<vec4<f32>>;                // (unit, input)
 @group(0) @binding(6) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read> dy_0: array<vec4<f32>>;
@@ -97,24 +105,24 @@ fn winners(taps: u32, place: u32, vectors: u32) -> vec4<u32> {
 }
 
 // A vector of channels of a map.
-fn read_x(map: u32, place: u32, vectors: u32) -> vec4<f32> {
+fn read_x(map: u32, place: u32, vectors: u32) -> Stored {
     if (POOLED) {
         switch map {
             case 0u: {
                 let at = winners(taps_0[place], place, vectors);
-                return vec4<f32>(x_0[at.x].x, x_0[at.y].y, x_0[at.z].z, x_0[at.w].w);
+                return picked(x_0[at.x][0u / PER_WORD], x_0[at.y][1u / PER_WORD], x_0[at.z][2u / PER_WORD], x_0[at.w][3u / PER_WORD]);
             }
             case 1u: {
                 let at = winners(taps_1[place], place, vectors);
-                return vec4<f32>(x_1[at.x].x, x_1[at.y].y, x_1[at.z].z, x_1[at.w].w);
+                return picked(x_1[at.x][0u / PER_WORD], x_1[at.y][1u / PER_WORD], x_1[at.z][2u / PER_WORD], x_1[at.w][3u / PER_WORD]);
             }
             case 2u: {
                 let at = winners(taps_2[place], place, vectors);
-                return vec4<f32>(x_2[at.x].x, x_2[at.y].y, x_2[at.z].z, x_2[at.w].w);
+                return picked(x_2[at.x][0u / PER_WORD], x_2[at.y][1u / PER_WORD], x_2[at.z][2u / PER_WORD], x_2[at.w][3u / PER_WORD]);
             }
             default: {
                 let at = winners(taps_3[place], place, vectors);
-                return vec4<f32>(x_3[at.x].x, x_3[at.y].y, x_3[at.z].z, x_3[at.w].w);
+                return picked(x_3[at.x][0u / PER_WORD], x_3[at.y][1u / PER_WORD], x_3[at.z][2u / PER_WORD], x_3[at.w][3u / PER_WORD]);
             }
         }
     }
@@ -153,7 +161,7 @@ fn operand(value: vec4<f32>) -> vec4<f32> {
 
 // What an invocation brings of x, always of the same four channels, and of a unit's dy.
 struct Brought {
-    values: array<vec4<f32>, LEFT>,
+    values: array<Stored, LEFT>,
     gradients: array<vec4<f32>, RIGHT>,
 }
 
@@ -217,7 +225,7 @@ fn turn(
     lane: u32,
 ) {
     for (var j = 0u; j < LEFT; j += 1u) {
-        let value = max(NOTHING, fma((*brought).values[j], fold.factor, fold.offset));
+        let value = max(NOTHING, fma(unpacked((*brought).values[j]), fold.factor, fold.offset));
         left[buffer * LEFT_SIZE + lane + j * THREADS] = operand(value);
     }
     for (var j = 0u; j < RIGHT; j += 1u) {

@@ -19,6 +19,8 @@ const MEL: u32 = 128u;
 const FOLD: bool = false;
 // Operands are rounded to f16, and what the gradient of the bias sums up.
 const ROUND: bool = false;
+// What is stored is rounded to f16, too.
+const ROUND_Y: bool = false;
 
 const TAPS: u32 = KERNEL_TIME * KERNEL_MEL;
 const STEP: u32 = 16u;
@@ -188,7 +190,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                 } else {
                     start = bias[column];
                 }
-                y[place] = start + results[2u * r + c / 4u][c % 4u];
+                let sum = start + results[2u * r + c / 4u][c % 4u];
+                y[place] = select(sum, operand(sum), ROUND_Y);
             }
         }
     }

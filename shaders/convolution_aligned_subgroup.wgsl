@@ -20,6 +20,8 @@ const FOLD: bool = false;
 const STATISTICS_FIRST: u32 = 0u;
 // Operands are rounded to f16, and what the gradient of the bias sums up.
 const ROUND: bool = false;
+// What is stored is rounded to f16, too.
+const ROUND_Y: bool = false;
 
 struct Size {
     batch: u32,
@@ -169,6 +171,9 @@ fn store_forward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, r
                 (*results)[r] += y[place];
             } else {
                 (*results)[r] += start;
+            }
+            if (ROUND_Y) {
+                (*results)[r] = operand((*results)[r]);
             }
             y[place] = (*results)[r];
         } else {

@@ -60,6 +60,11 @@ const OWN: u32 = SIDE * VECTORS / 32u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -82,12 +87,12 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
@@ -109,7 +114,7 @@ struct Places {
 
 // What an invocation brings of the left operand: what was read, what makes it activations, and a bit for each that counts.
 struct Brought {
-    values: array<vec4<f32>, LEFT>,
+    values: array<Stored, LEFT>,
     factor: vec4<f32>,
     offset: vec4<f32>,
     inside: u32,
@@ -162,7 +167,7 @@ fn load_activations(to: ptr<function, Brought>, at: ptr<function, Places>, step:
 fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>, fold: bool) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let i = lane + j * THREADS;
-        var value = (*brought).values[j];
+        var value = unpacked((*brought).values[j]);
         if (fold) {
             value = max(NOTHING, fma(value, (*brought).factor, (*brought).offset));
         }
@@ -268,14 +273,15 @@ fn store_forward(mine: ptr<function, array<vec4<f32>, OWN>>, first_row: u32, row
     if (size.add_y != 0u) {
         for (var i = 0u; i < OWN; i += 1u) {
             let row = min(first_row + (member + 32u * i) / VECTORS, rows - 1u);
-            (*mine)[i] = y[(row * size.y_stride + size.y_first + known) / 4u];
+            (*mine)[i] = unpacked(y[(row * size.y_stride + size.y_first + known) / 4u]);
         }
     }
     for (var i = 0u; i < OWN; i += 1u) {
         let r = (member + 32u * i) / VECTORS;
-        (*mine)[i] += results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS];
+        let stored = packed((*mine)[i] + results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS]);
+        (*mine)[i] = unpacked(stored);
         if (first_row + r < rows && column < OUTPUTS) {
-            y[((first_row + r) * size.y_stride + size.y_first + column) / 4u] = (*mine)[i];
+            y[((first_row + r) * size.y_stride + size.y_first + column) / 4u] = stored;
         }
     }
 }

@@ -52,6 +52,10 @@ const OWN: u32 = SIDE * VECTORS / 32u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -74,12 +78,12 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
@@ -317,7 +321,7 @@ fn backward_folded(
     for (var d = 0u; d < DOWN; d += 1u) {
         lay_out(&sums, subgroup, d);
         let first = first_row + (subgroup / ACROSS * DOWN + d) * SIDE;
-        var inputs: array<vec4<f32>, OWN>;
+        var inputs: array<Stored, OWN>;
         var before: array<vec4<f32>, OWN>;
         for (var i = 0u; i < OWN; i += 1u) {
             let row = min(first + (member + 32u * i) / VECTORS, rows - 1u);
@@ -328,9 +332,10 @@ fn backward_folded(
             let r = (member + 32u * i) / VECTORS;
             if (first + r < rows && column < INPUTS) {
                 let gradient = results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS];
-                let dz = select(NOTHING, gradient, fma(inputs[i], factor, offset) > NOTHING);
+                let input = unpacked(inputs[i]);
+                let dz = select(NOTHING, gradient, fma(input, factor, offset) > NOTHING);
                 sum += dz;
-                products = fma(dz, (inputs[i] - mean) * inv_std, products);
+                products = fma(dz, (input - mean) * inv_std, products);
                 dx[((first + r) * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[i]);
             }
         }

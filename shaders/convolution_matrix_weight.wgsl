@@ -52,6 +52,10 @@ const RESULT_PITCH: u32 = 4u * WIDE + 2u;
 const RESULT_SIZE: u32 = SIDE * RESULT_PITCH;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -73,7 +77,7 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
@@ -87,7 +91,7 @@ var<workgroup> results: array<vec4<f32>, SUBGROUPS * RESULT_SIZE>;
 
 // What an invocation brings of an operand, and a bit for each vector that counts.
 struct Activations {
-    values: array<vec4<f32>, LEFT>,
+    values: array<Stored, LEFT>,
     inside: u32,
 }
 
@@ -135,7 +139,7 @@ fn load_gradients(to: ptr<function, Gradients>, first_pixel: u32, end: u32, colu
 fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Activations>, factor: vec4<f32>, offset: vec4<f32>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let i = lane + j * THREADS;
-        var value = (*brought).values[j];
+        var value = unpacked((*brought).values[j]);
         if (FOLD) {
             value = max(NOTHING, fma(value, factor, offset));
         }

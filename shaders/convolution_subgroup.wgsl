@@ -16,6 +16,8 @@ const MEL: u32 = 128u;
 const FOLD: bool = false;
 // Operands are rounded to f16.
 const ROUND: bool = false;
+// What is stored is rounded to f16, too.
+const ROUND_Y: bool = false;
 
 struct Size {
     batch: u32,
@@ -166,7 +168,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                 } else {
                     start = bias[o];
                 }
-                y[place] = start + results[r][g];
+                let sum = start + results[r][g];
+                y[place] = select(sum, operand(sum), ROUND_Y);
             }
         }
     }

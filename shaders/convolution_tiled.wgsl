@@ -37,6 +37,11 @@ const RIGHT_SIZE: u32 = STEP * RIGHT_PITCH;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -59,12 +64,12 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
@@ -165,7 +170,7 @@ fn load_activations(values: ptr<function, array<vec4<f32>, LEFT>>, at: ptr<funct
     for (var j = 0u; j < LEFT; j += 1u) {
         let row = neighbour(at, j, time, mel);
         let outside = row == OUTSIDE || channel >= INPUTS;
-        var value = x[(select(row, 0u, row == OUTSIDE) * size.x_stride + size.x_first + known) / 4u];
+        var value = unpacked(x[(select(row, 0u, row == OUTSIDE) * size.x_stride + size.x_first + known) / 4u]);
         if (FOLD) {
             value = max(NOTHING, fma(value, factor, offset));
         }
@@ -227,14 +232,15 @@ fn store_forward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row:
         if (size.add_y != 0u) {
             for (var r = 0u; r < 8u; r += 1u) {
                 let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
-                before[r] = y[(row * size.y_stride + size.y_first + min(column, OUTPUTS - 4u)) / 4u];
+                before[r] = unpacked(y[(row * size.y_stride + size.y_first + min(column, OUTPUTS - 4u)) / 4u]);
             }
         }
         for (var r = 0u; r < 8u; r += 1u) {
             let row = first_row + lane / ACROSS * 8u + r;
-            (*results)[w * 8u + r] += before[r];
+            let stored = packed((*results)[w * 8u + r] + before[r]);
+            (*results)[w * 8u + r] = unpacked(stored);
             if (row < rows && column < OUTPUTS) {
-                y[(row * size.y_stride + size.y_first + column) / 4u] = (*results)[w * 8u + r];
+                y[(row * size.y_stride + size.y_first + column) / 4u] = stored;
             }
         }
     }

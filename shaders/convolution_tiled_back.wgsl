@@ -31,6 +31,10 @@ const RIGHT_SIZE: u32 = STEP * RIGHT_PITCH;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -53,12 +57,12 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
@@ -262,7 +266,7 @@ fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
         var sums = NOTHING;
         var products = NOTHING;
         // All loads first: none may wait for the store before it.
-        var inputs: array<vec4<f32>, 8>;
+        var inputs: array<Stored, 8>;
         var before: array<vec4<f32>, 8>;
         for (var r = 0u; r < 8u; r += 1u) {
             let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
@@ -277,9 +281,10 @@ fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
         for (var r = 0u; r < 8u; r += 1u) {
             let row = first_row + lane / ACROSS * 8u + r;
             if (row < rows && column < INPUTS) {
-                let dz = select(NOTHING, results[w * 8u + r], fma(inputs[r], factor, offset) > NOTHING);
+                let input = unpacked(inputs[r]);
+                let dz = select(NOTHING, results[w * 8u + r], fma(input, factor, offset) > NOTHING);
                 sums += dz;
-                products = fma(dz, (inputs[r] - mean) * inv_std, products);
+                products = fma(dz, (input - mean) * inv_std, products);
                 dx[(row * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[r]);
             }
         }

@@ -36,6 +36,10 @@ const RIGHT: u32 = (RIGHT_SIZE + THREADS - 1u) / THREADS;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -57,7 +61,7 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
@@ -84,7 +88,7 @@ fn load_activations(values: ptr<function, array<vec4<f32>, LEFT>>, first_pixel: 
             inside = inside && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
             row = u32(i32(pixel) + time * i32(MEL) + mel);
         }
-        var value = x[(select(0u, row, inside) * size.x_stride + size.x_first + channel) / 4u];
+        var value = unpacked(x[(select(0u, row, inside) * size.x_stride + size.x_first + channel) / 4u]);
         if (FOLD) {
             let place = (size.weight_first + channel) / 4u;
             value = max(NOTHING, fma(value, scale[place], shift[place]));

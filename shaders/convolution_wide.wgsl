@@ -16,6 +16,8 @@ const MEL: u32 = 128u;
 const FOLD: bool = false;
 // Operands are rounded to f16.
 const ROUND: bool = false;
+// What is stored is rounded to f16, too.
+const ROUND_Y: bool = false;
 
 struct Size {
     batch: u32,
@@ -234,6 +236,11 @@ fn add_held(results: ptr<function, array<vec4<f32>, 32>>, first: u32, row: u32, 
 }
 
 fn store_columns(results: ptr<function, array<vec4<f32>, 32>>, first: u32, row: u32, rows: u32, column: u32) {
+    if (ROUND_Y) {
+        for (var c = first; c < first + 8u; c += 1u) {
+            (*results)[c] = operand((*results)[c]);
+        }
+    }
     var held = rows_of(results, first);
     for (var r = 0u; r < 4u; r += 1u) {
         if (row + r * LANES < rows && column + first < OUTPUTS) {

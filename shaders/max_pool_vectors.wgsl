@@ -16,6 +16,11 @@ const ADD_DX: bool = false;
 const VECTORS: u32 = CHANNELS / 4u;
 const NONE: vec4<u32> = vec4<u32>(255u);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -23,8 +28,8 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
+@group(0) @binding(1) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> taps_out: array<u32>;
 @group(0) @binding(3) var<storage, read> taps: array<u32>;
 @group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
@@ -48,13 +53,13 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
             let mm = m + i32(k);
             let inside = tt >= 0 && tt < i32(size.frames) && mm >= 0 && mm < i32(MEL);
             let near = vec2<u32>(vec2<i32>(clamp(tt, 0, i32(size.frames) - 1), clamp(mm, 0, i32(MEL) - 1)));
-            let value = x[((sample * size.frames + near.x) * MEL + near.y) * VECTORS + c];
+            let value = unpacked(x[((sample * size.frames + near.x) * MEL + near.y) * VECTORS + c]);
             let wins = vec4<bool>(inside) & ((winner == NONE) | (value > best));
             best = select(best, value, wins);
             winner = select(winner, vec4<u32>(j * KERNEL_MEL + k), wins);
         }
     }
-    y[i] = best;
+    y[i] = packed(best);
     taps_out[i] = winner.x | winner.y << 8u | winner.z << 16u | winner.w << 24u;
 }
 

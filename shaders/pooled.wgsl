@@ -21,6 +21,10 @@ const DOWN: u32 = THREADS / LANES;
 const VECTORS: u32 = CHANNELS / 4u;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
+// How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
+alias Stored = vec4<f32>;
+fn unpacked(four: Stored) -> vec4<f32> { return four; }
+
 struct Size {
     batch: u32,
     frames: u32,
@@ -29,7 +33,7 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(1) var<storage, read_write> taps_out: array<u32>;
 // [tile][channel]: elements, mean, sum of squared differences from it, 0.
 @group(0) @binding(2) var<storage, read_write> tile_moments: array<vec4<f32>>;
@@ -83,7 +87,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         var winner = vec4<u32>(255u);
         for (var tap = 0u; tap < 9u; tap += 1u) {
             let at = near(row, i32(tap / 3u) - 1, i32(tap % 3u) - 1);
-            let value = x[at.row * VECTORS + known];
+            let value = unpacked(x[at.row * VECTORS + known]);
             let wins = vec4<bool>(at.inside) & ((winner == vec4<u32>(255u)) | (value > best));
             best = select(best, value, wins);
             winner = select(winner, vec4<u32>(tap), wins);
@@ -130,7 +134,7 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     let end = min(rows, (tile + 1u) * ROWS);
     for (var row = tile * ROWS + lane / LANES; row < end; row += DOWN) {
         let place = row * VECTORS + vector;
-        let missing = fma(x[place] - mean, factor, offset);
+        let missing = fma(unpacked(x[place]) - mean, factor, offset);
         var sum = dx[place];
         for (var tap = 0u; tap < 9u; tap += 1u) {
             // The window in which this element is that tap.

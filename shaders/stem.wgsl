@@ -43,6 +43,14 @@ const FINISHERS: u32 = 256u;
 const PARTS: u32 = FINISHERS / SUMS;
 const NONE: u32 = 0xffffffffu;
 
+// How numbers of a map are stored: as they are, or as halves, two to a word (the host replaces these lines).
+alias Word = f32;
+const PER_WORD: u32 = 1u;
+fn number(word: Word, place: u32) -> f32 { return word; }
+fn word(low: f32, high: f32) -> Word { return low; }
+// Four as they are when they are read again.
+fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
+
 struct Size {
     // Of this dispatch.
     batch: u32,
@@ -59,11 +67,11 @@ var<immediate> size: Size;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
 @group(0) @binding(4) var<storage, read> shift: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<Word>;
 // [tile][channel]: elements, mean, sum of squared differences from it, 0.
 @group(0) @binding(6) var<storage, read_write> tile_moments: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read> moments: array<vec2<f32>>;               // of c: mean, inv_std
-@group(0) @binding(8) var<storage, read> pooled: array<f32>;                      // y, read
+@group(0) @binding(8) var<storage, read> pooled: array<Word>;                     // y, read
 @group(0) @binding(9) var<storage, read> dy: array<f32>;
 @group(0) @binding(10) var<storage, read> pooled_moments: array<vec2<f32>>;
 @group(0) @binding(11) var<storage, read> corrections: array<vec2<f32>>;
@@ -255,8 +263,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         for (var i = 0u; i < ELEMENTS; i += 1u) {
             largest = max(largest, fma(convolve(&values, &taps, given.start, i), given.factor, given.offset));
         }
-        for (var e = 0u; e < 4u && first + e < CHANNELS; e += 1u) {
-            y[own.index * CHANNELS + first + e] = largest[e];
+        largest = kept(largest);
+        for (var e = 0u; e < 4u && first + e < CHANNELS; e += PER_WORD) {
+            y[(own.index * CHANNELS + first + e) / PER_WORD] = word(largest[e], largest[(e + 1u) % 4u]);
         }
         middle = select(middle, largest, count == 0.0);
         count += 1.0;
@@ -327,7 +336,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         if (own.index != NONE) {
             for (var e = 0u; e < 4u; e += 1u) {
                 let place = own.index * CHANNELS + channel(first, e);
-                dy_here[e] = dy[place] - fma(pooled[place] - of_y[e], slope[e], missing[e]);
+                dy_here[e] = dy[place] - fma(number(pooled[place / PER_WORD], place) - of_y[e], slope[e], missing[e]);
             }
         }
         for (var i = 0u; i < ELEMENTS; i += 1u) {

@@ -42,8 +42,9 @@
 //! - **Sums have one order**, which depends on shapes alone; there are no float atomics. The same seed, data and adapter
 //!   give the same bits.
 //! - **Precision belongs to the handle of the device** that a network is built through ([`gpu::Gpu::with_precision`]). Under
-//!   mixed precision every kernel of the convolution family rounds its operands to f16, whichever the adapter gets; all that
-//!   is stored, and every sum, is f32.
+//!   mixed precision every kernel of the convolution family rounds its operands to f16, whichever the adapter gets, and BBNN's
+//!   feature maps are rounded to f16 when they are stored: as halves, where all kernels read these, or as f32 of the same
+//!   numbers. Gradients, weights, statistics and every sum are f32; statistics are of what is stored.
 //! - **Nothing is checked twice at run time.** Kernels run without wgpu's bounds checks, so the kernel tests run with
 //!   them as well.
 //! - **The host does not wait within an epoch**, except for the step before last, and hands nothing over: what an epoch's

@@ -156,6 +156,12 @@ impl Gpu {
         !self.summary().is_software() || self.has_preferences()
     }
 
+    /// Whether kernels whose names begin with `family` are up for choice where there are some: all are where kernels are measured,
+    /// else those that are preferred.
+    pub fn may_choose(&self, family: &str) -> bool {
+        self.chooses_kernels() && !self.runtime_checks() && (self.choice_state().memory.is_some() || self.prefers(family))
+    }
+
     /// Every choice made on this device: what for, and which candidate.
     pub fn choices(&self) -> BTreeMap<String, String> {
         self.choice_state().made.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,8 +1,9 @@
 //! The GPU floor: the only folder that names wgpu.
 //!
 //! [`Gpu`] is a device with its queue and compiled kernels; [`Tensor`] a shaped range of a buffer; [`Shader`] a WGSL
-//! file whose constants are replaced and whose bindings are found by name; [`Dispatch`] a kernel with its tensors bound,
-//! prepared once; [`Pass`] replays dispatches into as few submissions as their length allows.
+//! file whose constants are replaced, whose maps are stored as the tensors are that it is given ([`Storage`]), and whose
+//! bindings are found by name; [`Dispatch`] a kernel with its tensors bound, prepared once; [`Pass`] replays dispatches into
+//! as few submissions as their length allows.
 //!
 //! Invariants:
 //! - a kernel never reads or writes outside its bindings: it is compiled without the runtime checks that would catch it
@@ -17,6 +18,7 @@ mod arena;
 mod choice;
 mod device;
 mod error;
+mod half;
 mod pass;
 mod pipeline_cache;
 mod precision;
@@ -25,6 +27,7 @@ mod readback;
 mod shader;
 mod source;
 mod staging;
+mod storage;
 mod tensor;
 mod timer;
 
@@ -38,7 +41,8 @@ pub use precision::Precision;
 pub use profile::{Profile, ProfileRow, Sampling};
 pub use readback::{Arrived, Readback};
 pub use shader::{Dispatch, Shader};
-pub use source::{Constant, shader_names, specialise};
+pub use source::{Constant, shader_names, specialise, specialise_stored};
 pub use staging::{Staging, Stream};
+pub use storage::Storage;
 pub use tensor::{Element, Tensor};
 pub use timer::Timer;

@@ -1,7 +1,7 @@
 //! WGSL kernels whose bindings are found by name.
 
 use super::tensor::Held;
-use super::{Constant, Gpu, GpuError, Tensor, specialise};
+use super::{Constant, Gpu, GpuError, Tensor, source, specialise_stored};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -55,7 +55,8 @@ impl Shader {
     /// Compiles `entry` with `constants` replaced (once per device) and binds `tensors` by their WGSL names.
     ///
     /// Exactly the storage and uniform variables that the entry point uses must be given. A tensor may stand under two names
-    /// only if both read or both write; what is uniform lies in a [`Gpu::uniform_tensor`].
+    /// only if both read or both write; what is uniform lies in a [`Gpu::uniform_tensor`]. Maps are read and written as the
+    /// tensors store them.
     pub fn dispatch(
         &self,
         gpu: &Gpu,
@@ -63,7 +64,12 @@ impl Shader {
         constants: &[(&str, Constant)],
         tensors: &[(&str, &Tensor)],
     ) -> Result<Dispatch, GpuError> {
-        let source = specialise(self.0, constants)?;
+        let storage = source::storage_of(self.0, tensors).map_err(|problem| GpuError::Binding {
+            shader: self.0.into(),
+            entry: entry.into(),
+            problem,
+        })?;
+        let source = specialise_stored(self.0, constants, storage)?;
         let kernel = {
             let mut kernels = gpu.kernels().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let key = (source, entry.to_owned());

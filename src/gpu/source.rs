@@ -1,6 +1,8 @@
-//! Shader texts and the one way they are varied: whole lines `const NAME: type = value;` are replaced.
+//! Shader texts and the one way they are varied: whole lines are replaced, `const NAME: type = value;` and those that say how maps
+//! are stored ([`Storage`]).
 
-use super::GpuError;
+use super::storage::{self, Storage};
+use super::{GpuError, Tensor};
 use std::fmt::Write;
 
 macro_rules! shaders {
@@ -118,7 +120,22 @@ pub(super) fn shaders_hash() -> blake3::Hash {
     for (name, text) in SHADERS {
         hasher.update(name.as_bytes()).update(&[0]).update(text.as_bytes()).update(&[0]);
     }
+    for text in storage::texts() {
+        hasher.update(text.as_bytes()).update(&[0]);
+    }
     hasher.finalize()
+}
+
+/// What a shader finds its maps stored as, given tensors by the names of its variables.
+pub(super) fn storage_of(name: &str, tensors: &[(&str, &Tensor)]) -> Result<Storage, String> {
+    let text = SHADERS.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| *text);
+    storage::of(text, tensors)
+}
+
+/// As [`specialise`], with maps stored like that, if the shader says how it stores them: see `gpu/storage.rs`.
+pub fn specialise_stored(name: &str, constants: &[(&str, Constant)], storage: Storage) -> Result<String, GpuError> {
+    let problem = || GpuError::Constant { shader: name.into(), problem: format!("it does not store {storage:?}") };
+    storage::stored(specialise(name, constants)?, storage).ok_or_else(problem)
 }
 
 /// The text of shader `name` with its constants replaced. Every constant must stand in the file on a line of its own,

@@ -10,12 +10,19 @@ pub enum Element {
     F32,
     /// 32-bit unsigned integer.
     U32,
+    /// 32-bit float that is a number of f16: kernels round what they store there.
+    Rounded,
+    /// 16-bit float, two to a word, of which kernels read and write whole ones.
+    F16,
 }
 
 impl Element {
     /// Bytes per element.
     pub fn bytes(self) -> usize {
-        4
+        match self {
+            Self::F32 | Self::U32 | Self::Rounded => 4,
+            Self::F16 => 2,
+        }
     }
 }
 
@@ -99,6 +106,12 @@ impl Tensor {
         let mut shape = self.shape.clone();
         shape[0] = count;
         self.view(start * row, &shape)
+    }
+
+    /// The first bytes of the same memory as elements of another type, as many of them.
+    pub fn with_element(&self, element: Element) -> Self {
+        assert!(element.bytes() <= self.element.bytes(), "{}: elements of {element:?} do not fit", self.label);
+        Self { element, ..self.clone() }
     }
 
     pub(super) fn held(&self) -> &Arc<Held> {

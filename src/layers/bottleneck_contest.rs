@@ -1,14 +1,14 @@
 //! Whether bottlenecks run together, and with which tiles: measured on a hardware adapter, and held against units that run apart.
 
 use super::bottleneck_together::{self, BottleneckTiles, Group, Products};
-use super::contest::{Written, timed, wave};
+use super::contest::{Written, precision_words, timed, wave};
 use super::unit::EPSILON;
 use super::{
     Bottlenecks, ChannelStatistics, ConvolutionShape, ConvolutionVariants, Declarations, Gradient, ImageContext, Map,
     MapStatistics, Mode, Parameters, PooledBranch, PooledCopy, Size, Slices, Source, Unit, UnitInput, UnitOutput, alignment,
     batch_norm,
 };
-use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Precision, Tensor};
+use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
 use std::time::Duration;
 
 /// Rows that are measured, at most.
@@ -24,19 +24,27 @@ const APART: &str = "apart";
 pub(super) fn choose(context: &ImageContext, group: Group, mel: usize, rows: usize) -> Option<BottleneckTiles> {
     let Group { units, maps, first, other, outputs } = group;
     let what = format!("bottlenecks, {units} of {first} + {} x {other} -> {outputs}", maps - 1);
-    decide(&context.gpu, &what, group, mel, rows, bottlenecks)
+    decide(context, &what, group, mel, rows, bottlenecks)
 }
 
 /// The tiles with which pooled branches run without stored copies, where those have the channels of `group`'s one map.
 pub(super) fn choose_pooled(context: &ImageContext, group: Group, mel: usize, rows: usize) -> Option<BottleneckTiles> {
     let what = format!("pooled branch, {} -> {}", group.first, group.outputs);
-    decide(&context.gpu, &what, group, mel, rows, pooled_branches)
+    decide(context, &what, group, mel, rows, pooled_branches)
 }
 
 /// Candidates over the tensors of a bench: apart, then with each of the tiles.
 type Prepare = fn(&Bench<'_>, &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError>;
 
-fn decide(gpu: &Gpu, what: &str, group: Group, mel: usize, rows: usize, prepare: Prepare) -> Option<BottleneckTiles> {
+fn decide(
+    context: &ImageContext,
+    what: &str,
+    group: Group,
+    mel: usize,
+    rows: usize,
+    prepare: Prepare,
+) -> Option<BottleneckTiles> {
+    let &ImageContext { ref gpu, maps, .. } = context;
     let Group { first, other, outputs, .. } = group;
     let few = group.work(rows) < FEWEST_OPERATIONS && !gpu.has_preferences();
     if gpu.runtime_checks() || !gpu.chooses_kernels() || few {
@@ -46,14 +54,14 @@ fn decide(gpu: &Gpu, what: &str, group: Group, mel: usize, rows: usize, prepare:
     // Of what runs apart: asked for now, since one choice waits for the other.
     let part = |inputs| {
         let shape = ConvolutionShape { kernel: [1, 1], inputs, outputs, mel };
-        (inputs, ConvolutionVariants::choose(gpu, shape, true, true, rows, alignment(&[inputs, outputs])))
+        (inputs, ConvolutionVariants::choose(gpu, shape, true, true, rows, alignment(&[inputs, outputs]), maps))
     };
     let apart: Vec<_> = [first, other].into_iter().map(part).collect();
-    let mixed = if gpu.precision() == Precision::Mixed { ", mixed" } else { "" };
+    let mixed = precision_words(gpu, maps);
     let key = format!("{what}{mixed}, {rows} rows of {mel}");
     let words = BottleneckTiles::ALL.map(|tiles| tiles.words());
     let names: Vec<&str> = [APART].into_iter().chain(words.iter().map(String::as_str)).collect();
-    let chosen = gpu.choose(&key, &names, || Trial::new(gpu, &BottleneckTiles::ALL, apart, group, mel, rows, prepare));
+    let chosen = gpu.choose(&key, &names, || Trial::new(gpu, &BottleneckTiles::ALL, apart, group, mel, rows, maps, prepare));
     chosen.checked_sub(1).map(|tiles| BottleneckTiles::ALL[tiles])
 }
 
@@ -82,13 +90,14 @@ impl<'g> Bench<'g> {
         group: Group,
         mel: usize,
         rows: usize,
+        maps: Element,
     ) -> Result<Self, GpuError> {
-        let Group { units, maps, first, other, outputs } = group;
+        let Group { units, maps: count, first, other, outputs } = group;
         let inputs = group.inputs();
         let (slices, frames) = (Slices::one(1), (rows / mel).max(1));
         let rows = frames * mel;
-        let image = |channels| Map::image(gpu, "measured map", [1, frames, mel, channels]);
-        let sources = (0..maps).map(|i| image(if i == 0 { first } else { other })).collect::<Result<Vec<_>, _>>()?;
+        let image = |channels| Map::image_of(gpu, "measured map", maps, [1, frames, mel, channels]);
+        let sources = (0..count).map(|i| image(if i == 0 { first } else { other })).collect::<Result<Vec<_>, _>>()?;
         let ys = (0..units).map(|_| image(outputs)).collect::<Result<Vec<_>, _>>()?;
         let shape = bottleneck_together::shape(group, mel);
         let names: Vec<String> = (0..units).map(|unit| format!("measured.{unit}")).collect();
@@ -115,7 +124,7 @@ impl<'g> Bench<'g> {
         }
         wave(gpu, parameters.values().whole(), 1.9, 1.0);
         wave(gpu, &of_x.moments, 1.3, 1.0);
-        let context = ImageContext::new(gpu, slices, scratch, rows * widest).with_variants_of(apart);
+        let context = ImageContext::new(gpu, slices, scratch, rows * widest).with_maps(maps).with_variants_of(apart);
         let size = Size { batch: 1, frames };
         Ok(Self { gpu, context, group, size, mel, sources, of_x, ys, of_y, names, parameters })
     }
@@ -212,9 +221,10 @@ impl<'g> Trial<'g> {
         group: Group,
         mel: usize,
         rows: usize,
+        maps: Element,
         prepare: Prepare,
     ) -> Result<Self, GpuError> {
-        let bench = Bench::new(gpu, apart, group, mel, rows)?;
+        let bench = Bench::new(gpu, apart, group, mel, rows, maps)?;
         Ok(Self { gpu, candidates: prepare(&bench, tiles)?, written: bench.written() })
     }
 
@@ -248,10 +258,17 @@ mod tests {
         let gpu = Gpu::open(&GpuOptions::default()).unwrap();
         let three = Group { units: 3, maps: 2, first: 8, other: 20, outputs: 12 };
         let one = Group { units: 1, maps: 1, first: 12, other: 4, outputs: 8 };
-        for (group, prepare) in [(three, bottlenecks as Prepare), (one, bottlenecks), (one, pooled_branches)] {
-            let mut trial = Trial::new(&gpu, &BottleneckTiles::ALL, Vec::new(), group, 16, 400, prepare).unwrap();
+        let mixed = gpu.with_precision(crate::gpu::Precision::Mixed);
+        for (gpu, maps, group, prepare) in [
+            (&gpu, Element::F32, three, bottlenecks as Prepare),
+            (&gpu, Element::F32, one, bottlenecks),
+            (&gpu, Element::F32, one, pooled_branches),
+            (&mixed, Element::F16, three, bottlenecks),
+            (&mixed, Element::F16, one, pooled_branches),
+        ] {
+            let mut trial = Trial::new(gpu, &BottleneckTiles::ALL, Vec::new(), group, 16, 400, maps, prepare).unwrap();
             for candidate in 1..trial.candidates.len() {
-                assert!(trial.agrees(candidate).unwrap(), "{group:?}: candidate {candidate}");
+                assert!(trial.agrees(candidate).unwrap(), "{group:?}, {maps:?}: candidate {candidate}");
             }
             // What is wrong does not agree.
             let right = trial.results(0).unwrap();

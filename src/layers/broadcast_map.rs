@@ -43,7 +43,7 @@ impl BroadcastMap {
         // The first, and each other.
         let of = |i: usize| channels[usize::from(i > 0)];
         let source = |i: usize| {
-            let map = Map::image(gpu, "map", [batch, frames, mel, of(i)])?;
+            let map = Map::image_of(gpu, "map", context.maps, [batch, frames, mel, of(i)])?;
             let pooled = if i < blocks { Some(PooledCopy::new(gpu, &map, tiles)?) } else { None };
             Ok(Source { map, pooled })
         };

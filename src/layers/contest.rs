@@ -1,15 +1,24 @@
 //! What contests between kernels share: numbers to measure with, how long a candidate takes, and when two results agree.
 
-use crate::gpu::{Gpu, GpuError, Pass, Tensor};
+use crate::gpu::{Element, Gpu, GpuError, Pass, Precision, Tensor};
 use std::time::{Duration, Instant};
 
 /// Largest difference, as a share of what is compared: a thousand times what rounding makes.
 const TOLERANCE: f32 = 1e-3;
 
+/// What products are made of and maps stored as, in the names of choices.
+pub(super) fn precision_words(gpu: &Gpu, maps: Element) -> &'static str {
+    match (gpu.precision(), maps) {
+        (Precision::F32, _) => "",
+        (Precision::Mixed, Element::F16) => ", mixed, halves",
+        (Precision::Mixed, _) => ", mixed",
+    }
+}
+
 /// Fills `tensor` with numbers of either sign, up to `scale`.
 pub(super) fn wave(gpu: &Gpu, tensor: &Tensor, factor: f32, scale: f32) {
     let values: Vec<f32> = (0..tensor.elements()).map(|i| scale * (factor * (i % 65_521) as f32).sin()).collect();
-    gpu.write(tensor, &values);
+    gpu.write_numbers(tensor, &values);
 }
 
 /// Whether no element is further from the expected one than a thousandth of the largest magnitude; of sums, than of `terms`, which
@@ -48,7 +57,7 @@ impl Written {
         self.0.iter().for_each(|(tensor, _)| pass.clear(tensor));
         pass.submit()?;
         run()?;
-        self.0.iter().map(|(tensor, _)| gpu.read(tensor)).collect()
+        self.0.iter().map(|(tensor, _)| gpu.read_numbers(tensor)).collect()
     }
 
     /// Whether two such results agree.

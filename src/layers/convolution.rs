@@ -140,8 +140,8 @@ impl Convolution {
     /// Prepares the kernels that the adapter gets. `shape.inputs` are those of `tensors.x`.
     pub fn new(gpu: &Gpu, shape: ConvolutionShape, slices: Slices, tensors: &ConvolutionTensors<'_>) -> Result<Self, GpuError> {
         let rows = tensors.y.tensor.elements() / tensors.y.stride;
-        let variants =
-            ConvolutionVariants::choose(gpu, shape, tensors.fold.is_some(), tensors.dx.is_some(), rows, tensors.alignment());
+        let (fold, dx, maps) = (tensors.fold.is_some(), tensors.dx.is_some(), tensors.y.tensor.element());
+        let variants = ConvolutionVariants::choose(gpu, shape, fold, dx, rows, tensors.alignment(), maps);
         Self::with_variants(gpu, variants, shape, slices, tensors)
     }
 

@@ -1,6 +1,6 @@
 //! Which kernels of the convolution family a hardware adapter gets for a shape: measured, and held against the plain ones.
 
-use super::contest::{Written, timed, wave};
+use super::contest::{Written, precision_words, timed, wave};
 use super::convolution_variant::Operation;
 use super::unit::EPSILON;
 use super::{
@@ -8,7 +8,7 @@ use super::{
     ConvolutionVariant, ConvolutionVariants, Declarations, Fold, FoldedGradient, Gradient, MapStatistics, Param, Parameters,
     Slices, TileStatistics, batch_norm,
 };
-use crate::gpu::{Contest, Element, Gpu, GpuError, Precision};
+use crate::gpu::{Contest, Element, Gpu, GpuError};
 use std::time::Duration;
 
 /// With fewer operations any kernel is done before its submission is.
@@ -26,6 +26,7 @@ pub(super) fn choose(
     shape: ConvolutionShape,
     fold: bool,
     rows: usize,
+    maps: Element,
 ) -> ConvolutionVariant {
     let ConvolutionShape { kernel: [time, mel], inputs, outputs, .. } = shape;
     if 2 * rows * time * mel * inputs * outputs < FEWEST_OPERATIONS && !gpu.has_preferences() {
@@ -43,11 +44,11 @@ pub(super) fn choose(
     }
     let rows = rows.min(MOST_ROWS);
     let folded = if fold { ", folded" } else { "" };
-    let mixed = if gpu.precision() == Precision::Mixed { ", mixed" } else { "" };
+    let mixed = precision_words(gpu, maps);
     let entry = operation.entry();
     let key = format!("convolution {entry}, {time}x{mel} {inputs} -> {outputs}{folded}{mixed}, {rows} rows of {}", shape.mel);
     let names: Vec<&str> = labels.iter().map(String::as_str).collect();
-    candidates[gpu.choose(&key, &names, || Trial::new(gpu, operation, &candidates, shape, fold, rows))]
+    candidates[gpu.choose(&key, &names, || Trial::new(gpu, operation, &candidates, shape, fold, rows, maps))]
 }
 
 /// One candidate, with what a unit of batch norm, ReLU and convolution runs beside it.
@@ -73,6 +74,9 @@ struct Trial<'g> {
     candidates: Vec<Candidate>,
     /// What the operation writes.
     written: Written,
+    /// What candidates over halves are held against, since none of them is known to be right: the plain one, over floats that are
+    /// rounded alike.
+    plain: Option<Box<Trial<'g>>>,
 }
 
 impl<'g> Trial<'g> {
@@ -83,17 +87,20 @@ impl<'g> Trial<'g> {
         shape: ConvolutionShape,
         fold: bool,
         rows: usize,
+        maps: Element,
     ) -> Result<Self, GpuError> {
         let (slices, frames) = (Slices::one(1), (rows / shape.mel).max(1));
         let ConvolutionShape { kernel: [time, mel], inputs, outputs, .. } = shape;
         let rows = frames * shape.mel;
-        let image = |channels| {
-            let tensor = gpu.tensor("measured map", Element::F32, &[1, frames, shape.mel, channels])?;
+        let image = |element, channels| {
+            let tensor = gpu.tensor("measured map", element, &[1, frames, shape.mel, channels])?;
             Ok::<_, GpuError>(Channels::whole(&tensor))
         };
+        let gradient = |channels| image(Element::F32, channels);
         let tensor = |shape: &[usize]| gpu.tensor("measured", Element::F32, shape);
         let param = |elements| Ok::<_, GpuError>(Param { value: tensor(&[elements])?, grad: tensor(&[elements])? });
-        let (x, dx, dactivation, y, dy) = (image(inputs)?, image(inputs)?, image(inputs)?, image(outputs)?, image(outputs)?);
+        let (x, y) = (image(maps, inputs)?, image(maps, outputs)?);
+        let (dx, dactivation, dy) = (gradient(inputs)?, gradient(inputs)?, gradient(outputs)?);
         let (weight, bias) = (param(time * mel * inputs * outputs)?, param(outputs)?);
         let of_x = MapStatistics::new(gpu, "measured statistics", inputs)?;
         let of_y = tensor(&[outputs, 2])?;
@@ -115,7 +122,7 @@ impl<'g> Trial<'g> {
             wave(gpu, tensor, factor, 1.0);
         }
         let candidate = |&variant: &ConvolutionVariant| {
-            let variants = ConvolutionVariants::only(variant, operation);
+            let variants = ConvolutionVariants::only(variant, operation, maps);
             let taken_back = fold && variants.take_fold_back();
             let tensors = ConvolutionTensors {
                 x: &x,
@@ -165,7 +172,14 @@ impl<'g> Trial<'g> {
             }
             _ => {}
         }
-        Ok(Self { gpu, operation, frames, mel: shape.mel, candidates, written: Written(written) })
+        let plain = match maps {
+            Element::F16 => {
+                let variants = [ConvolutionVariant::PLAIN];
+                Some(Box::new(Self::new(gpu, operation, &variants, shape, fold, rows, Element::Rounded)?))
+            }
+            _ => None,
+        };
+        Ok(Self { gpu, operation, frames, mel: shape.mel, candidates, written: Written(written), plain })
     }
 
     fn run(&self, repeats: u32, candidate: usize) -> Result<Duration, GpuError> {
@@ -203,7 +217,8 @@ impl Contest for Trial<'_> {
     }
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
-        Ok(self.written.agree(&self.results(0)?, &self.results(candidate)?))
+        let right = self.plain.as_deref().unwrap_or(self).results(0)?;
+        Ok(self.written.agree(&right, &self.results(candidate)?))
     }
 }
 
@@ -216,7 +231,15 @@ mod tests {
     #[allow(clippy::unwrap_used)]
     fn variants_agree_with_the_plain_one_as_they_are_used() {
         let gpu = Gpu::open(&GpuOptions::default()).unwrap();
+        agree(&gpu, Element::F32);
+        let gpu = gpu.with_precision(crate::gpu::Precision::Mixed);
+        agree(&gpu, Element::F16);
+    }
+
+    #[allow(clippy::unwrap_used)]
+    fn agree(gpu: &Gpu, maps: Element) {
         let shape = ConvolutionShape { kernel: [3, 3], inputs: 24, outputs: 8, mel: 16 };
+        let halves = maps == Element::F16;
         for (operation, fold) in [
             (Operation::Forward, true),
             (Operation::Forward, false),
@@ -224,17 +247,18 @@ mod tests {
             (Operation::BackwardWeight, true),
         ] {
             // One of each shader.
-            let mut variants = vec![ConvolutionVariant::PLAIN];
-            for variant in ConvolutionVariant::available(&gpu) {
+            let mut variants = if halves { Vec::new() } else { vec![ConvolutionVariant::PLAIN] };
+            for variant in ConvolutionVariant::available(gpu) {
                 let known = |other: &ConvolutionVariant| other.shader(operation) == variant.shader(operation);
-                if variant.takes(8) && variant.fits(&gpu, operation, shape) && !variants.iter().any(known) {
+                let takes = variant.takes(8) && (!halves || variant.takes_halves());
+                if takes && variant.fits(gpu, operation, shape) && !variants.iter().any(known) {
                     variants.push(variant);
                 }
             }
             assert!(variants.iter().any(|variant| variant.name() == "convolution_tiled"));
-            let mut trial = Trial::new(&gpu, operation, &variants, shape, fold, 300).unwrap();
+            let mut trial = Trial::new(gpu, operation, &variants, shape, fold, 300, maps).unwrap();
             for (candidate, variant) in variants.iter().enumerate() {
-                assert!(trial.agrees(candidate).unwrap(), "{operation:?}, folded: {fold}: {}", variant.name());
+                assert!(trial.agrees(candidate).unwrap(), "{operation:?}, folded: {fold}, {maps:?}: {}", variant.name());
             }
             // What is wrong does not agree.
             let right = trial.results(0).unwrap();

@@ -2,7 +2,7 @@
 
 use super::ConvolutionShape;
 use super::convolution_matrix::{self, MatrixTile};
-use crate::gpu::{Constant, Gpu, Grid, Precision, Shader};
+use crate::gpu::{Constant, Element, Gpu, Grid, Precision, Shader};
 
 /// The three things that a convolution does, each by kernels of its own choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,21 @@ impl ConvolutionVariant {
             Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => 4,
             Family::Wide { .. } => 8,
         })
+    }
+
+    /// Whether it runs over maps that are stored as halves.
+    pub fn takes_halves(&self) -> bool {
+        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. })
+    }
+
+    /// What stands beside it where it does not run: the plain one, or one that reads the same maps.
+    pub(super) fn beside(maps: Element) -> Self {
+        if maps == Element::F16 { TILED[0] } else { Self::PLAIN }
+    }
+
+    /// Whether the adapter may get kernels that run over maps stored as halves.
+    pub(super) fn halves_on(gpu: &Gpu) -> bool {
+        gpu.may_choose("tiled") || (gpu.may_choose("matrix") && convolution_matrix::runs_on(gpu.summary()))
     }
 
     /// Whether the adapter's workgroups hold its tile of an operation, and that suits the shape.
@@ -291,6 +306,7 @@ impl ConvolutionVariant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Storage;
     use naga::valid::{Capabilities, ValidationFlags, Validator};
 
     /// The adapters that the tests run on may have no matrix units; what is offered to others must at least be valid.
@@ -306,7 +322,8 @@ mod tests {
                 let mut constants: Vec<(&str, Constant)> = vec![("FOLD", true.into())];
                 constants.extend(sizes.iter().chain(&channels).map(|&(name, size)| (name, size.into())));
                 constants.extend(tile.constants(operation, shape));
-                let text = crate::gpu::specialise(variant.shader(operation).0, &constants).unwrap();
+                // Halves are what they are for; as floats all of them are tried by other tests, too.
+                let text = crate::gpu::specialise_stored(variant.shader(operation).0, &constants, Storage::Halves).unwrap();
                 let label = format!("{} of {shape:?}", variant.label(operation));
                 let module =
                     naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{label}: {}", e.emit_to_string(&text)));

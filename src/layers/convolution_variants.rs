@@ -2,7 +2,7 @@
 
 use super::convolution_variant::Operation;
 use super::{ConvolutionShape, ConvolutionVariant, convolution_contest};
-use crate::gpu::Gpu;
+use crate::gpu::{Element, Gpu};
 
 /// The variants of a convolution's operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +19,16 @@ impl From<ConvolutionVariant> for ConvolutionVariants {
 }
 
 impl ConvolutionVariants {
-    /// One variant where its tiles fit, the plain one for the other operations.
-    pub fn fitting(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape) -> Self {
-        let of = |operation| if variant.fits(gpu, operation, shape) { variant } else { ConvolutionVariant::PLAIN };
-        Self::each(of)
+    /// One variant where its tiles fit, the plain one for the other operations; over maps stored as halves, one that takes them.
+    pub fn fitting(gpu: &Gpu, variant: ConvolutionVariant, shape: ConvolutionShape, maps: Element) -> Self {
+        let beside = ConvolutionVariant::beside(maps);
+        Self::each(|operation| if variant.fits(gpu, operation, shape) { variant } else { beside })
     }
 
-    /// One variant for one operation, the plain one for the others.
-    pub(super) fn only(variant: ConvolutionVariant, operation: Operation) -> Self {
-        Self::each(|other| if other == operation { variant } else { ConvolutionVariant::PLAIN })
+    /// One variant for one operation, the plain one for the others; over maps stored as halves, one that takes them.
+    pub(super) fn only(variant: ConvolutionVariant, operation: Operation, maps: Element) -> Self {
+        let beside = ConvolutionVariant::beside(maps);
+        Self::each(|other| if other == operation { variant } else { beside })
     }
 
     fn each(of: impl Fn(Operation) -> ConvolutionVariant) -> Self {
@@ -38,14 +39,24 @@ impl ConvolutionVariants {
         }
     }
 
-    /// Those that the adapter gets for `rows` rows of tensors whose channels come in eights, fours or one by one; `dx` says
-    /// whether that is wanted. With runtime checks always the plain ones: software adapters take ten seconds to compile the
+    /// Those that the adapter gets for `rows` rows of tensors whose channels come in eights, fours or one by one, and whose values
+    /// are stored as `maps`; `dx` says whether that is wanted. With runtime checks always the plain ones: software adapters take ten seconds to compile the
     /// others with them.
-    pub fn choose(gpu: &Gpu, shape: ConvolutionShape, fold: bool, dx: bool, rows: usize, alignment: usize) -> Self {
+    pub fn choose(
+        gpu: &Gpu,
+        shape: ConvolutionShape,
+        fold: bool,
+        dx: bool,
+        rows: usize,
+        alignment: usize,
+        maps: Element,
+    ) -> Self {
+        let halves = maps == Element::F16;
         if gpu.runtime_checks() {
-            return ConvolutionVariant::PLAIN.into();
+            return ConvolutionVariant::beside(maps).into();
         }
-        let takes: Vec<_> = ConvolutionVariant::available(gpu).into_iter().filter(|variant| variant.takes(alignment)).collect();
+        let mut takes = ConvolutionVariant::available(gpu);
+        takes.retain(|variant| variant.takes(alignment) && (!halves || variant.takes_halves()));
         if !gpu.chooses_kernels() {
             return Self::each(|operation| {
                 *takes.iter().find(|variant| variant.fits(gpu, operation, shape)).unwrap_or(&takes[0])
@@ -56,7 +67,7 @@ impl ConvolutionVariants {
                 return takes[0];
             }
             let fit: Vec<_> = takes.iter().copied().filter(|variant| variant.fits(gpu, operation, shape)).collect();
-            convolution_contest::choose(gpu, operation, &fit, shape, fold, rows)
+            convolution_contest::choose(gpu, operation, &fit, shape, fold, rows, maps)
         })
     }
 

@@ -7,7 +7,7 @@ use super::{
     Bottlenecks, BroadcastMap, ChannelStatistics, Channels, ConvolutionShape, Correction, Declarations, Gradient, ImageContext,
     Map, MapStatistics, Mode, Parameters, PooledBranch, Size, Unit, UnitInput, UnitOutput,
 };
-use crate::gpu::{Element, GpuError, Pass, Tensor};
+use crate::gpu::{GpuError, Pass, Tensor};
 
 /// A mid-branch map of `width` channels with its own statistics; its gradient is in a room that all blocks use.
 struct Middle {
@@ -20,7 +20,7 @@ struct Middle {
 impl Middle {
     fn new(context: &ImageContext, label: &str, grad: &Tensor) -> Result<Self, GpuError> {
         let ImageContext { gpu, slices, scratch, .. } = context;
-        let value = gpu.tensor(label, Element::F32, grad.shape())?;
+        let value = gpu.tensor(label, context.maps, grad.shape())?;
         let map = Map { value: Channels::whole(&value), grad: Channels::whole(grad) };
         let of_map = MapStatistics::new(gpu, label, map.value.count)?;
         let statistics = ChannelStatistics::new(gpu, &map.value, *slices, &of_map.moments, 0, EPSILON, scratch)?;

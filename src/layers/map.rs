@@ -1,7 +1,7 @@
 //! Feature maps: images (batch, time, mel, channel), parts of their channels, and slices of their batch.
 
-use super::{BottleneckTiles, ConvolutionShape, ConvolutionVariants, Dropout, DropoutSeed, Parameters};
-use crate::gpu::{Element, Gpu, GpuError, Tensor};
+use super::{BottleneckTiles, ConvolutionShape, ConvolutionVariant, ConvolutionVariants, Dropout, DropoutSeed, Parameters};
+use crate::gpu::{Element, Gpu, GpuError, Precision, Tensor};
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -140,6 +140,13 @@ impl Map {
         Self::new(gpu, label, &shape)
     }
 
+    /// The same with values stored as `element`.
+    pub fn image_of(gpu: &Gpu, label: &str, element: Element, shape: [usize; 4]) -> Result<Self, GpuError> {
+        let value = gpu.tensor(label, element, &shape)?;
+        let grad = gpu.tensor(&format!("d {label}"), Element::F32, &shape)?;
+        Ok(Self { value: Channels::whole(&value), grad: Channels::whole(&grad) })
+    }
+
     /// Allocates both with any shape whose innermost axis is the channel.
     pub fn new(gpu: &Gpu, label: &str, shape: &[usize]) -> Result<Self, GpuError> {
         let value = gpu.tensor(label, Element::F32, shape)?;
@@ -163,6 +170,8 @@ pub struct ImageContext {
     pub scratch: Tensor,
     /// Floats of [`ImageContext::activation_grad`]: (batch, time, mel, most channels of one source).
     pub activations: usize,
+    /// What the values of maps are stored as.
+    pub maps: Element,
     activation_grad: OnceCell<Tensor>,
     /// Of units with this many inputs, or with any.
     forced: Vec<(Option<usize>, ConvolutionVariants)>,
@@ -177,10 +186,28 @@ impl ImageContext {
             slices,
             scratch,
             activations,
+            maps: Element::F32,
             activation_grad: OnceCell::new(),
             forced: Vec::new(),
             forced_bottlenecks: None,
         }
+    }
+
+    /// What the values of maps are stored as where this is not said, whose channels come in fours, or do not: under mixed precision
+    /// as halves, or rounded alike where the adapter gets kernels that read floats.
+    pub fn maps_of(gpu: &Gpu, in_fours: bool) -> Element {
+        match gpu.precision() {
+            Precision::F32 => Element::F32,
+            Precision::Mixed if in_fours && ConvolutionVariant::halves_on(gpu) => Element::F16,
+            Precision::Mixed => Element::Rounded,
+        }
+    }
+
+    /// With maps whose values are stored as `maps`.
+    #[must_use]
+    pub fn with_maps(mut self, maps: Element) -> Self {
+        self.maps = maps;
+        self
     }
 
     /// With kernels of these variants for every unit, to try them.
@@ -225,7 +252,7 @@ impl ImageContext {
         let forced = self.forced.iter().find(|(inputs, _)| inputs.is_none_or(|inputs| inputs == shape.inputs));
         match forced {
             Some((_, variants)) => *variants,
-            None => ConvolutionVariants::choose(&self.gpu, shape, true, true, rows, alignment),
+            None => ConvolutionVariants::choose(&self.gpu, shape, true, true, rows, alignment, self.maps),
         }
     }
 }

@@ -38,7 +38,9 @@ impl PooledCopy {
         let &[batch, frames, mel, channels] = map.value.tensor.shape() else { panic!("images have four axes") };
         let shape = [batch, frames, mel, channels];
         if tiles.is_none() {
-            return Ok(Self::Stored(Map::image(gpu, "pooled map", shape)?));
+            // The maxima of rounded numbers need no rounding.
+            let element = if map.value.tensor.element() == Element::F16 { Element::F16 } else { Element::F32 };
+            return Ok(Self::Stored(Map::image_of(gpu, "pooled map", element, shape)?));
         }
         let taps = gpu.tensor("pool taps", Element::U32, &[batch, frames, mel, channels / 4])?;
         let grad = Channels::whole(&gpu.tensor("d pooled map", Element::F32, &shape)?);

@@ -99,6 +99,11 @@ pub(super) fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Dec
     Ok(declarations)
 }
 
+/// What the values of maps are stored as.
+pub(super) fn maps(gpu: &Gpu, model: &ModelConfig) -> Element {
+    ImageContext::maps_of(gpu, model.width.is_multiple_of(4))
+}
+
 /// How a batch is cut on this adapter, into at most `most` samples at a time.
 pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, most: usize) -> Result<Slices, GpuError> {
     let Dimensions { batch, frames, mels, .. } = dimensions;
@@ -107,8 +112,13 @@ pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, mos
     let (map, head) = (positions(plan.map(frames)), positions(plan.head(frames)));
     let width = plan.width;
     let elements = [frames * mels, map * width, map * 4 * width, head * width];
-    let bytes = elements.map(|elements| elements * Element::F32.bytes());
-    let largest = bytes.into_iter().max().unwrap_or(0);
+    // Of everything as floats, as gradients are, of maps as they are stored, and of the taps of pooling, of which four channels
+    // share a word where they come in fours.
+    let floats = elements.map(|elements| elements * Element::F32.bytes());
+    let stored = [width, 4 * width].map(|channels| map * channels * maps(gpu, model).bytes());
+    let taps = if width.is_multiple_of(4) { [map * width, map * 4 * width] } else { stored };
+    let bytes = [&floats[..], &stored, &taps].concat();
+    let largest = bytes.iter().copied().max().unwrap_or(0);
     Slices::new(gpu, batch, largest)?.at_most(most).aligned(gpu, &bytes)
 }
 
@@ -131,13 +141,14 @@ impl Bbnn {
         x: &Tensor,
         logits: &Map,
         slices: Slices,
+        maps: Element,
     ) -> Result<Self, GpuError> {
         let Dimensions { batch, frames, mels, classes } = dimensions;
         let plan = Plan::new(model, mels);
         let Plan { width, blocks: count, .. } = plan;
         let [map_frames, map_mel] = plan.map(frames);
         let scratch = gpu.tensor("partial sums", Element::F32, &[plan.scratch(batch, frames, classes, slices)])?;
-        let context = ImageContext::new(gpu, slices, scratch, batch * map_frames * map_mel * 4 * width);
+        let context = ImageContext::new(gpu, slices, scratch, batch * map_frames * map_mel * 4 * width).with_maps(maps);
         let map = BroadcastMap::new(&context, [batch, map_frames, map_mel], width, count)?;
         let x = Channels::whole(&x.view(0, &[batch, frames, mels, 1]));
         let [head_frames, head_mel] = plan.head(frames);

@@ -36,6 +36,11 @@ impl Network {
         Self::with_slices(gpu, model, dimensions, usize::MAX)
     }
 
+    /// As [`Network::new`], with the values of feature maps stored as `maps` whatever the adapter's kernels are, to try it.
+    pub fn with_maps(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, maps: Element) -> Result<Self, BuildError> {
+        Self::build(gpu, model, dimensions, usize::MAX, maps)
+    }
+
     /// As [`Network::new`], with image kernels run over at most `most_per_slice` samples at a time: the result is the
     /// same, which a test holds against adapters of small bindings.
     pub fn with_slices(
@@ -43,6 +48,16 @@ impl Network {
         model: &ModelConfig,
         dimensions: Dimensions,
         most_per_slice: usize,
+    ) -> Result<Self, BuildError> {
+        Self::build(gpu, model, dimensions, most_per_slice, bbnn::maps(gpu, model))
+    }
+
+    fn build(
+        gpu: &Gpu,
+        model: &ModelConfig,
+        dimensions: Dimensions,
+        most_per_slice: usize,
+        maps: Element,
     ) -> Result<Self, BuildError> {
         let parameters = Parameters::new(gpu, declare(model, dimensions)?)?;
         let Dimensions { batch, frames, mels, classes } = dimensions;
@@ -60,7 +75,7 @@ impl Network {
         let seed = gpu.tensor("dropout seed", Element::U32, &[2])?;
         let standardise = Standardise::new(gpu, &features, to, &input)?;
         let body: Box<dyn Layer> = match model.name {
-            ModelName::Bbnn => Box::new(Bbnn::new(gpu, model, dimensions, &parameters, &input, &logits, slices)?),
+            ModelName::Bbnn => Box::new(Bbnn::new(gpu, model, dimensions, &parameters, &input, &logits, slices, maps)?),
             ModelName::Indrnn => Box::new(indrnn::build(gpu, model, dimensions, &parameters, &input, &seed, &logits)?),
             ModelName::Rnn | ModelName::Lstm | ModelName::Gru => {
                 Box::new(recurrent::build(gpu, model, dimensions, &parameters, &input, &seed, &logits)?)

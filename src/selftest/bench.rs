@@ -2,6 +2,7 @@
 
 use crate::gpu::{Element, Gpu, GpuError, Pass, Tensor};
 use crate::layers::{Channels, Map, Size, Slices};
+use crate::reference::half;
 
 /// A device and what checks do with it.
 pub(super) struct Bench<'g> {
@@ -15,20 +16,25 @@ impl<'g> Bench<'g> {
 
     /// A tensor full of NaN.
     pub(super) fn poisoned(&self, label: &str, shape: &[usize]) -> Result<Tensor, GpuError> {
-        let tensor = self.gpu.tensor(label, Element::F32, shape)?;
+        self.poisoned_as(Element::F32, label, shape)
+    }
+
+    /// The same of other elements.
+    pub(super) fn poisoned_as(&self, element: Element, label: &str, shape: &[usize]) -> Result<Tensor, GpuError> {
+        let tensor = self.gpu.tensor(label, element, shape)?;
         self.poison(&tensor);
         Ok(tensor)
     }
 
     /// Fills `tensor` with NaN.
     pub(super) fn poison(&self, tensor: &Tensor) {
-        self.gpu.write(tensor, &vec![f32::NAN; tensor.elements()]);
+        self.gpu.write_numbers(tensor, &vec![f32::NAN; tensor.elements()]);
     }
 
     /// Writes `values` into the first elements of `tensor`.
     pub(super) fn put(&self, tensor: &Tensor, values: &[f64]) {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-        self.gpu.write(tensor, &values);
+        self.gpu.write_numbers(tensor, &values);
     }
 
     /// A tensor with these numbers.
@@ -49,9 +55,24 @@ impl<'g> Bench<'g> {
         Ok(Map { value: self.channels(label, layout, value)?, grad: self.channels(&format!("d {label}"), layout, grad)? })
     }
 
+    /// The same with values stored as `element`.
+    pub(super) fn map_as(
+        &self,
+        element: Element,
+        label: &str,
+        layout: Layout,
+        value: &[f64],
+        grad: &[f64],
+    ) -> Result<Map, GpuError> {
+        let tensor = self.poisoned_as(element, label, &layout.shape())?;
+        self.put(&tensor, value);
+        let value = Channels::whole(&tensor).part(layout.first, layout.count);
+        Ok(Map { value, grad: self.channels(&format!("d {label}"), layout, grad)? })
+    }
+
     /// Reads a tensor back.
     pub(super) fn get(&self, tensor: &Tensor) -> Result<Vec<f32>, GpuError> {
-        self.gpu.read(tensor)
+        self.gpu.read_numbers(tensor)
     }
 
     /// Records, submits.
@@ -60,6 +81,11 @@ impl<'g> Bench<'g> {
         record(&mut pass);
         pass.submit().map(drop)
     }
+}
+
+/// Numbers as maps of these elements hold them.
+pub(super) fn stored(element: Element, values: &[f64]) -> Vec<f64> {
+    if element == Element::F32 { values.to_vec() } else { values.iter().map(|&value| half::round(value)).collect() }
 }
 
 /// The numbers that single-precision kernels read, as the reference should have them.

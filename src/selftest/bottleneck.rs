@@ -1,10 +1,10 @@
 //! Several units of batch norm, ReLU and 1x1 convolution over the same maps, run together, beside [`reference::batch_norm`] and
 //! [`reference::convolution`]: forward with the statistics of every y, and every gradient with its correction.
 
-use super::bench::{Bench, Layout};
+use super::bench::{Bench, Layout, stored};
 use super::comparison::{Comparison, Comparisons};
 use super::unit::MIXED_TOLERANCE;
-use crate::gpu::{Gpu, GpuError, Precision};
+use crate::gpu::{Element, Gpu, GpuError, Precision};
 use crate::layers::{
     BottleneckTiles, Bottlenecks, ConvolutionShape, Correction, Declarations, Gradient, ImageContext, MapStatistics, Mode,
     Parameters, Size, Slices, Unit, UnitInput, UnitOutput,
@@ -35,13 +35,18 @@ pub struct Case {
     pub gradient: Gradient,
     /// Images that a slice of the batch holds.
     pub per_slice: usize,
+    /// What the values of maps are stored as.
+    pub element: Element,
+    /// What y is about: where it is large, rounding shows in its statistics.
+    pub lift: f64,
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { size: Size { batch, frames }, mel, units, maps, channels: [first, other], outputs, gradient, .. } = self;
         write!(f, "{units} units of {maps} maps ({first}, {other}) -> {outputs}, {batch} x {frames} x {mel}, {gradient:?}")?;
-        super::describe_capacity(f, self.size, self.capacity, self.per_slice)
+        super::describe_capacity(f, self.size, self.capacity, self.per_slice)?;
+        super::describe_maps(f, self.element, self.lift)
     }
 }
 
@@ -61,7 +66,8 @@ fn reference(case: Case, noise: &mut Noise, x: &[f64], statistics: &batch_norm::
     let rows = batch * frames * mel;
     let inputs = x.len() / rows;
     let mut numbers = |count: usize, mean: f64| noise.numbers(count).iter().map(|v| v + mean).collect::<Vec<_>>();
-    let [gamma, beta, weight, bias] = [inputs, inputs, inputs * outputs, outputs].map(|count| numbers(count, 0.0));
+    let [gamma, beta, weight, mut bias] = [inputs, inputs, inputs * outputs, outputs].map(|count| numbers(count, 0.0));
+    bias.iter_mut().for_each(|bias| *bias += case.lift);
     let dy = numbers(rows * outputs, 0.1);
     let norm = batch_norm::Size { rows, channels: inputs };
     let images = convolution::Size { batch, time: frames, mel, inputs, outputs, kernel_time: 1, kernel_mel: 1 };
@@ -97,6 +103,7 @@ pub fn check(gpu: &Gpu, tiles: BottleneckTiles, case: Case) -> Result<Vec<Compar
     let parameters = Parameters::new(gpu, declarations)?;
     let mut noise = Noise::new((rows + inputs) as u64);
     let x: Vec<f64> = noise.numbers(rows * inputs).iter().map(|v| v - 3.0).collect();
+    let x = stored(case.element, &x);
     let held = noise.numbers(rows * inputs);
     let statistics = batch_norm::Statistics::of_batch(batch_norm::Size { rows, channels: inputs }, &x, EPSILON);
     let references: Vec<Reference> = names.iter().map(|_| reference(case, &mut noise, &x, &statistics)).collect();
@@ -125,20 +132,21 @@ pub fn check(gpu: &Gpu, tiles: BottleneckTiles, case: Case) -> Result<Vec<Compar
     let mut sources = Vec::new();
     for (map, &count) in counts.iter().enumerate() {
         let start = if adds { layout(count).spread(size, &share(&held, map)) } else { layout(count).nothing() };
-        sources.push(bench.map("x", layout(count), &layout(count).spread(size, &share(&x, map)), &start)?);
+        sources.push(bench.map_as(case.element, "x", layout(count), &layout(count).spread(size, &share(&x, map)), &start)?);
     }
     let before = |unit: usize| if unit == 0 { 4 } else { 0 };
     let in_y = |unit: usize| layout(outputs).among(before(unit), 0);
     let (mut ys, mut of_ys) = (Vec::new(), Vec::new());
     for (unit, reference) in references.iter().enumerate() {
-        ys.push(bench.map("y", in_y(unit), &in_y(unit).nothing(), &in_y(unit).spread(size, &reference.dy))?);
+        ys.push(bench.map_as(case.element, "y", in_y(unit), &in_y(unit).nothing(), &in_y(unit).spread(size, &reference.dy))?);
         let of_y = MapStatistics::new(gpu, "of y", before(unit) + outputs)?;
         bench.poison(&of_y.moments);
         of_ys.push(of_y);
     }
     let capacity_rows = capacity.batch * capacity.frames * mel;
     let floats = Bottlenecks::scratch(slices, units, maps, [first, other, outputs], capacity_rows);
-    let context = ImageContext::new(gpu, slices, bench.poisoned("scratch", &[floats])?, 0).with_bottlenecks(Some(tiles));
+    let scratch = bench.poisoned("scratch", &[floats])?;
+    let context = ImageContext::new(gpu, slices, scratch, 0).with_maps(case.element).with_bottlenecks(Some(tiles));
     let input = UnitInput { sources: sources.iter().map(|map| (map, gradient)).collect(), statistics: &of_x };
     let written: Vec<_> = (0..units).map(|i| UnitOutput { map: &ys[i], statistics: (&of_ys[i], before(i)) }).collect();
     let bottlenecks = Bottlenecks::new(&context, &parameters, &names, shape, &input, &written)?;
@@ -158,9 +166,12 @@ pub fn check(gpu: &Gpu, tiles: BottleneckTiles, case: Case) -> Result<Vec<Compar
         result = result.within(MIXED_TOLERANCE);
     }
     for (unit, reference) in references.iter().enumerate() {
-        result.add("y", &in_y(unit).spread(size, &reference.y), &bench.get(&ys[unit].value.tensor)?);
+        let written = bench.get(&ys[unit].value.tensor)?;
+        result.add("y", &in_y(unit).spread(size, &reference.y), &written);
         let expected = [vec![f64::NAN; 2 * before(unit)], pairs(&reference.of_y)].concat();
-        result.add("statistics of y", &expected, &bench.get(&of_ys[unit].moments)?);
+        let moments = bench.get(&of_ys[unit].moments)?;
+        result.add("statistics of y", &expected, &moments);
+        result.add_stored_statistics(case.element, outputs, &written, &moments[2 * before(unit)..]);
         for (part, what, expected) in &reference.gradients {
             let actual = bench.get(&parameters.parameter(&format!("unit{unit}.{part}")).grad)?;
             result.add(what, expected, &actual);

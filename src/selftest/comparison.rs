@@ -1,5 +1,8 @@
 //! One tensor that a kernel wrote, beside what the `f64` reference makes of the same numbers.
 
+use crate::gpu::Element;
+use crate::reference::batch_norm;
+
 /// What every comparison allows unless it says why not: a share of the largest magnitude of the tensor.
 pub(super) const TOLERANCE: f64 = 1e-4;
 
@@ -81,6 +84,20 @@ impl Comparisons {
     /// As [`Comparisons::add`], for sums whose terms are as large as `terms` and may nearly cancel.
     pub(super) fn add_sums(&mut self, terms: f64, compared: &'static str, expected: &[f64], actual: &[f32]) {
         self.push(TOLERANCE, terms, compared, expected, actual);
+    }
+
+    /// Where maps are stored rounded: their statistics, pairs of mean and inverse deviation, beside those of what was `written`, NaN
+    /// left out; what is stored counts, not what was there before it was rounded.
+    pub(super) fn add_stored_statistics(&mut self, maps: Element, channels: usize, written: &[f32], pairs: &[f32]) {
+        if maps == Element::F32 {
+            return;
+        }
+        let y: Vec<f64> = written.iter().filter(|value| !value.is_nan()).map(|&value| f64::from(value)).collect();
+        let size = batch_norm::Size { rows: y.len() / channels, channels };
+        let expected = batch_norm::Statistics::of_batch(size, &y, 1e-3);
+        let every = |place: usize| pairs.iter().skip(place).step_by(2).copied().collect::<Vec<_>>();
+        self.add_within(TOLERANCE, "mean of what is stored", &expected.mean, &every(0));
+        self.add_within(TOLERANCE, "deviation of what is stored", &expected.inv_std, &every(1));
     }
 
     fn push(&mut self, tolerance: f64, terms: f64, compared: &'static str, expected: &[f64], actual: &[f32]) {

@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons, TOLERANCE};
-use crate::gpu::{Gpu, GpuError, Precision};
+use crate::gpu::{Element, Gpu, GpuError, Precision};
 use crate::layers::{
     Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Declarations, Fold, Gradient,
     Parameters, Size, Slices, alignment,
@@ -62,7 +62,7 @@ impl Case {
     /// What the adapter gets for it in the handle's precision.
     pub fn variants(self, gpu: &Gpu) -> ConvolutionVariants {
         let rows = self.capacity.batch * self.capacity.frames * self.mel;
-        ConvolutionVariants::choose(gpu, self.shape(), self.fold, true, rows, self.alignment())
+        ConvolutionVariants::choose(gpu, self.shape(), self.fold, true, rows, self.alignment(), Element::F32)
     }
 
     fn slices(self) -> Slices {

@@ -31,7 +31,18 @@ pub mod unit;
 pub use comparison::Comparison;
 pub use quick::{Outcome, run};
 
+use crate::gpu::Element;
 use crate::layers::Size;
+
+/// What is stored unlike floats.
+fn describe_maps(f: &mut std::fmt::Formatter<'_>, maps: Element, lift: f64) -> std::fmt::Result {
+    match maps {
+        Element::F16 => f.write_str(", halves")?,
+        Element::Rounded => f.write_str(", rounded")?,
+        Element::F32 | Element::U32 => {}
+    }
+    if lift == 0.0 { Ok(()) } else { write!(f, " about {lift}") }
+}
 
 /// The end of a case's words: what its layer is built for beyond this batch, and how the batch is cut.
 fn describe_capacity(f: &mut std::fmt::Formatter<'_>, size: Size, capacity: Size, per_slice: usize) -> std::fmt::Result {

@@ -2,10 +2,13 @@
 
 use super::{
     Comparison, accumulate, batch_norm, convolution, dropout, elementwise, gather, global_average_pool, indrnn, indrnn_folded,
-    linear, optimizer, pool, recurrent, recurrent_stack, softmax_cross_entropy, stem,
+    linear, optimizer, pool, recurrent, recurrent_stack, softmax_cross_entropy, stem, unit,
 };
-use crate::gpu::{Gpu, GpuError};
-use crate::layers::{Cell, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size, StackOrder, WavefrontPlan};
+use crate::gpu::{Element, Gpu, GpuError, Precision};
+use crate::layers::{
+    Cell, ConvolutionVariant, ConvolutionVariants, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size, StackOrder,
+    WavefrontPlan,
+};
 use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
 
@@ -48,11 +51,18 @@ const FAMILIES: [(&str, Check); 23] = [
             gradient: Gradient::Add,
             ..convolution::Case::new([3, 3], [12, 20], [2, 7, 13])
         };
-        convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..folded })
+        let mut list = convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..folded })?;
+        list.extend(check_halves(&gpu.with_precision(Precision::Mixed))?);
+        Ok(list)
     }),
     ("linear", |gpu| linear::check(gpu, linear::Case { rows: 33, capacity: 40, inputs: 130, outputs: 10 })),
     ("stem", |gpu| {
-        stem::check(gpu, stem::Case { size: SIZE, capacity: CAPACITY, mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX })
+        let (element, lift) = (Element::F32, 0.0);
+        let windows =
+            stem::Case { size: SIZE, capacity: CAPACITY, mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX, element, lift };
+        let mut list = stem::check(gpu, windows)?;
+        list.extend(stem::check(gpu, stem::Case { element: Element::F16, ..windows })?);
+        Ok(list)
     }),
     ("max_pool", |gpu| {
         let same = pool::Case { ties: true, ..pool::Case::new(PoolShape::same([3, 3]), [2, 7, 13, 5]) };
@@ -111,6 +121,26 @@ const FAMILIES: [(&str, Check); 23] = [
     ("accumulate", |gpu| accumulate::check(gpu, accumulate::Case { elements: 4321, batches: 3 })),
     ("sgd", |gpu| updates(gpu, Rule::Sgd { momentum: 0.9 })),
 ];
+
+/// A unit over maps stored as halves, by the first kernels that take these.
+fn check_halves(gpu: &Gpu) -> Result<Vec<Comparison>, GpuError> {
+    let case = unit::Case {
+        size: SIZE,
+        mel: 13,
+        kernel: 3,
+        sources: [12, 0],
+        outputs: 8,
+        before: 4,
+        gradient: Gradient::Add,
+        per_slice: usize::MAX,
+        element: Element::F16,
+        lift: 0.0,
+    };
+    let Some(variant) = ConvolutionVariant::available(gpu).into_iter().find(ConvolutionVariant::takes_halves) else {
+        return Ok(Vec::new());
+    };
+    unit::check(gpu, ConvolutionVariants::fitting(gpu, variant, case.shape(), case.element), case)
+}
 
 fn recurrence(path: IndrnnPath) -> indrnn::Case {
     let capacity = Size { batch: 5, frames: 70 };

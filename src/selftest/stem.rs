@@ -1,9 +1,10 @@
 //! `stem.wgsl` beside [`reference::convolution`], [`reference::batch_norm`] and [`reference::max_pool`]: forward with the statistics
 //! of its output, and the gradients of its parameters from one that is not yet corrected.
 
-use super::bench::{Bench, Layout};
+use super::bench::{Bench, Layout, stored};
 use super::comparison::{Comparison, Comparisons};
-use crate::gpu::{Gpu, GpuError};
+use super::unit::MIXED_TOLERANCE;
+use crate::gpu::{Element, Gpu, GpuError};
 use crate::layers::{BroadcastMap, Declarations, ImageContext, Layer, Mode, Parameters, PoolShape, Size, Slices, Stem};
 use crate::reference::noise::Noise;
 use crate::reference::window::Window;
@@ -26,13 +27,18 @@ pub struct Case {
     pub pool: [usize; 2],
     /// Images that a slice of the batch holds.
     pub per_slice: usize,
+    /// What the values of maps are stored as.
+    pub element: Element,
+    /// What y is about: where it is large, rounding shows in its statistics.
+    pub lift: f64,
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { size: Size { batch, frames }, mel, width, pool: [time, bands], .. } = self;
         write!(f, "1 -> {width} over {time} x {bands}, {batch} x {frames} x {mel}")?;
-        super::describe_capacity(f, self.size, self.capacity, self.per_slice)
+        super::describe_capacity(f, self.size, self.capacity, self.per_slice)?;
+        super::describe_maps(f, self.element, self.lift)
     }
 }
 
@@ -45,10 +51,11 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     Stem::declare(&mut declarations, mel, width);
     let parameters = Parameters::new(gpu, declarations)?;
     let mut noise = Noise::new((rows + width) as u64);
-    let given: Vec<(&str, Vec<f64>)> =
+    let mut given: Vec<(&str, Vec<f64>)> =
         [("conv.weight", 9 * width), ("conv.bias", width), ("bn.weight", width), ("bn.bias", width)]
             .map(|(name, count)| (name, noise.numbers(count)))
             .to_vec();
+    given[3].1.iter_mut().for_each(|beta| *beta += case.lift);
     for (name, values) in &given {
         bench.put(&parameters.parameter(&format!("stem.{name}")).value, values);
     }
@@ -65,7 +72,8 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let z = batch_norm::forward(norm, &convolved, &statistics, gamma, beta);
     let activation: Vec<f64> = z.iter().map(|z| z.max(0.0)).collect();
     let window = Window::tiles(size.batch, size.frames, mel, width, pool);
-    let pooled = max_pool::forward(window, &activation);
+    let mut pooled = max_pool::forward(window, &activation);
+    pooled.y = stored(case.element, &pooled.y);
     let [out_frames, out_mel] = window.output();
     let out_rows = size.batch * out_frames * out_mel;
     let of_y = batch_norm::Statistics::of_batch(batch_norm::Size { rows: out_rows, channels: width }, &pooled.y, EPSILON);
@@ -89,7 +97,8 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let out = Size { batch: capacity.batch, frames: shape.windows(0, capacity.frames) };
     let layout = Layout::images(out, out_mel, width, slices);
     let floats = Stem::scratch(shape, slices, [capacity.frames, mel], width);
-    let context = ImageContext::new(gpu, slices, bench.poisoned("scratch", &[floats])?, 0).with_bottlenecks(None);
+    let scratch = bench.poisoned("scratch", &[floats])?;
+    let context = ImageContext::new(gpu, slices, scratch, 0).with_maps(case.element).with_bottlenecks(None);
     let map = BroadcastMap::new(&context, [capacity.batch, out.frames, out_mel], width, 1)?;
     let (source, of_source) = (&map.sources[0].map, &map.statistics.values);
     let out_size = Size { batch: size.batch, frames: out_frames };
@@ -106,9 +115,15 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     })?;
 
     let mut result = Comparisons::new("stem", &case);
-    result.add("y", &layout.spread(out_size, &pooled.y), &bench.get(&source.value.tensor)?);
+    if case.element != Element::F32 {
+        result = result.within(MIXED_TOLERANCE);
+    }
+    let written = bench.get(&source.value.tensor)?;
+    result.add("y", &layout.spread(out_size, &pooled.y), &written);
     let pairs: Vec<f64> = of_y.mean.iter().zip(&of_y.inv_std).flat_map(|(mean, inv_std)| [*mean, *inv_std]).collect();
-    result.add("statistics of y", &pairs, &bench.get(&of_source.moments)?[..2 * width]);
+    let moments = bench.get(&of_source.moments)?;
+    result.add("statistics of y", &pairs, &moments[..2 * width]);
+    result.add_stored_statistics(case.element, width, &written, &moments[..2 * width]);
     let mut gradient_of = |name: &str, label, terms: f64, expected: &[f64]| {
         bench
             .get(&parameters.parameter(&format!("stem.{name}")).grad)

@@ -1,9 +1,9 @@
 //! A batch norm, a ReLU and a convolution as one unit over several maps, beside [`reference::batch_norm`] and
 //! [`reference::convolution`]: forward with the statistics of y, and every gradient with its correction.
 
-use super::bench::{Bench, Layout};
+use super::bench::{Bench, Layout, stored};
 use super::comparison::{Comparison, Comparisons};
-use crate::gpu::{Gpu, GpuError, Precision};
+use crate::gpu::{Element, Gpu, GpuError, Precision};
 use crate::layers::{
     ConvolutionShape, ConvolutionVariants, Correction, Declarations, Gradient, ImageContext, LEAST_CHUNK, MapStatistics, Mode,
     Parameters, Size, Slices, Unit, UnitInput, UnitOutput,
@@ -34,6 +34,10 @@ pub struct Case {
     pub gradient: Gradient,
     /// Images that a slice of the batch holds.
     pub per_slice: usize,
+    /// What the values of maps are stored as.
+    pub element: Element,
+    /// What y is about: where it is large, rounding shows in its statistics.
+    pub lift: f64,
 }
 
 impl Case {
@@ -48,7 +52,8 @@ impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { size: Size { batch, frames }, mel, kernel, sources, outputs, before, gradient, .. } = self;
         write!(f, "{kernel}x{kernel} {sources:?} -> {before} + {outputs}, {batch} x {frames} x {mel}, {gradient:?}")?;
-        super::describe_capacity(f, self.size, self.size, self.per_slice)
+        super::describe_capacity(f, self.size, self.size, self.per_slice)?;
+        super::describe_maps(f, self.element, self.lift)
     }
 }
 
@@ -69,13 +74,13 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
         [("bn.weight", inputs), ("bn.bias", inputs), ("conv.weight", kernel * kernel * inputs * outputs)]
             .into_iter()
             .chain([("conv.bias", outputs)])
-            .map(|(name, count)| (name, numbers(&mut noise, count, 0.0)))
+            .map(|(name, count)| (name, numbers(&mut noise, count, if name == "conv.bias" { case.lift } else { 0.0 })))
             .collect();
     for (name, values) in &given {
         bench.put(&parameters.parameter(&format!("unit.{name}")).value, values);
     }
     bench.poison(parameters.gradients().whole());
-    let x = numbers(&mut noise, rows * inputs, -3.0);
+    let x = stored(case.element, &numbers(&mut noise, rows * inputs, -3.0));
     let dy = numbers(&mut noise, rows * outputs, 0.1);
     let held = numbers(&mut noise, rows * inputs, 0.0);
 
@@ -114,17 +119,23 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
     let mut first = 0;
     for &count in &counts {
         let start = if adds { layout(count).spread(size, &share(&held, first, count)) } else { layout(count).nothing() };
-        maps.push(bench.map("x", layout(count), &layout(count).spread(size, &share(&x, first, count)), &start)?);
+        maps.push(bench.map_as(
+            case.element,
+            "x",
+            layout(count),
+            &layout(count).spread(size, &share(&x, first, count)),
+            &start,
+        )?);
         firsts.push(first);
         first += count;
     }
     let in_y = layout(outputs).among(before, 0);
-    let output = bench.map("y", in_y, &in_y.nothing(), &in_y.spread(size, &dy))?;
+    let output = bench.map_as(case.element, "y", in_y, &in_y.nothing(), &in_y.spread(size, &dy))?;
     let most = counts.iter().max().copied().unwrap_or(0);
     let tiles = ConvolutionShape { inputs: most, ..shape }.tile_scratch(rows, slices);
     let scratch = bench
         .poisoned("scratch", &[shape.scratch(slices).max(tiles).max(2 * most * (rows / LEAST_CHUNK + 1 + slices.count()))])?;
-    let context = ImageContext::new(gpu, slices, scratch, rows * most).with_variants(variants);
+    let context = ImageContext::new(gpu, slices, scratch, rows * most).with_maps(case.element).with_variants(variants);
     let input = UnitInput { sources: maps.iter().map(|map| (map, gradient)).collect(), statistics: &of_x };
     let unit =
         Unit::new(&context, &parameters, "unit", shape, &input, &UnitOutput { map: &output, statistics: (&of_output, before) })?;
@@ -143,10 +154,13 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
     if gpu.precision() == Precision::Mixed {
         result = result.within(MIXED_TOLERANCE);
     }
-    result.add("y", &in_y.spread(size, &y), &bench.get(&output.value.tensor)?);
+    let written = bench.get(&output.value.tensor)?;
+    result.add("y", &in_y.spread(size, &y), &written);
     if unit.brings_statistics() {
+        let moments = bench.get(&of_output.moments)?;
         let expected = [vec![f64::NAN; 2 * before], pairs(&of_y)].concat();
-        result.add("statistics of y", &expected, &bench.get(&of_output.moments)?);
+        result.add("statistics of y", &expected, &moments);
+        result.add_stored_statistics(case.element, outputs, &written, &moments[2 * before..]);
     }
     for (i, (map, &first)) in maps.iter().zip(&firsts).enumerate() {
         let mut dx = share(&gradients.dx, first, counts[i]);

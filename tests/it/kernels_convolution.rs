@@ -2,7 +2,7 @@
 //! does it.
 
 use crate::kernels::{devices, size, try_each};
-use melgrad::gpu::Precision;
+use melgrad::gpu::{Element, Precision};
 use melgrad::layers::{BottleneckTiles, ConvolutionVariant, ConvolutionVariants, Gradient};
 use melgrad::selftest::{bottleneck, convolution, stem, unit};
 
@@ -62,7 +62,8 @@ fn try_variant(shader: &str, precision: Precision, cases: [&[convolution::Case];
         let cases = few.map(|cases| cases.iter().copied().filter(|case| case.fits(variant)).collect::<Vec<_>>());
         try_each([&cases[0], &cases[1]], |gpu, case| {
             let gpu = gpu.with_precision(precision);
-            convolution::check_variants(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
+            let variants = ConvolutionVariants::fitting(&gpu, variant, case.shape(), Element::F32);
+            convolution::check_variants(&gpu, variants, case)
         });
     }
 }
@@ -183,6 +184,8 @@ fn units_agree_with_their_references() {
         before: 4,
         gradient: Gradient::Write,
         per_slice: usize::MAX,
+        element: Element::F32,
+        lift: 0.0,
     };
     let square = unit::Case { kernel: 3, sources: [8, 0], ..plain };
     let cases = [
@@ -217,9 +220,59 @@ fn units_agree_with_their_references() {
             };
             try_each([unchecked, checked], |gpu, case| {
                 let gpu = gpu.with_precision(precision);
-                unit::check(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape()), case)
+                unit::check(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape(), case.element), case)
             });
         }
+    }
+}
+
+/// Numbers of f16 are a whole apart about here.
+const LIFT: f64 = 1500.0;
+
+/// Units over maps as they are stored in mixed precision.
+#[test]
+fn units_over_rounded_maps_and_halves_agree_with_their_references() {
+    let square = unit::Case {
+        size: size(2, 9),
+        mel: 31,
+        kernel: 3,
+        sources: [8, 0],
+        outputs: 8,
+        before: 4,
+        gradient: Gradient::Write,
+        per_slice: usize::MAX,
+        element: Element::F16,
+        lift: 0.0,
+    };
+    let cases = [
+        square,
+        unit::Case { lift: LIFT, ..square },
+        unit::Case { kernel: 5, outputs: 36, gradient: Gradient::Add, ..square },
+        // What several maps add up to is rounded after each.
+        unit::Case { kernel: 1, sources: [12, 20], gradient: Gradient::Add, ..square },
+        unit::Case { size: size(3, 8), mel: 32, per_slice: 2, ..square },
+        unit::Case { size: size(1, 3), mel: 128, ..square },
+    ];
+    let of_parts = unit::Case { kernel: 1, sources: [16, 24], before: 8, gradient: Gradient::Add, ..square };
+    let in_eights = [unit::Case { before: 8, lift: LIFT, ..square }, of_parts];
+    let mut tried = Vec::new();
+    for variant in ConvolutionVariant::available(&devices()[0].with_precision(Precision::Mixed)) {
+        let name = variant.name();
+        if tried.contains(&name) {
+            continue;
+        }
+        tried.push(name);
+        let (element, unchecked, checked) = match name {
+            "convolution_tiled" | "convolution_matrix" => (Element::F16, &cases[..], &cases[..2]),
+            "convolution_wide" => (Element::Rounded, &in_eights[..], &cases[..0]),
+            _ => (Element::Rounded, &cases[..4], &cases[..0]),
+        };
+        let [unchecked, checked] =
+            [unchecked, checked].map(|cases| cases.iter().map(|case| unit::Case { element, ..*case }).collect::<Vec<_>>());
+        try_each([&unchecked, &checked], |gpu, case| {
+            let gpu = gpu.with_precision(Precision::Mixed);
+            unit::check(&gpu, ConvolutionVariants::fitting(&gpu, variant, case.shape(), case.element), case)
+        });
     }
 }
 
@@ -236,6 +289,8 @@ fn bottlenecks_agree_with_their_references() {
         outputs: 8,
         gradient: Gradient::Add,
         per_slice: usize::MAX,
+        element: Element::F32,
+        lift: 0.0,
     };
     let cases = [
         plain,
@@ -260,13 +315,26 @@ fn bottlenecks_agree_with_their_references() {
         if i == 0 {
             try_each([&cases[..1], &[]], |gpu, case| bottleneck::check(&gpu.with_precision(Precision::Mixed), tiles, case));
         }
+        // Maps as they are stored in mixed precision.
+        let stored = |element, cases: &[bottleneck::Case]| -> Vec<_> {
+            cases.iter().map(|case| bottleneck::Case { element, ..*case }).collect()
+        };
+        let mut unchecked = stored(Element::F16, few[0]);
+        unchecked.push(bottleneck::Case { lift: LIFT, ..unchecked[0] });
+        unchecked.push(bottleneck::Case { element: Element::Rounded, ..unchecked[unchecked.len() - 1] });
+        try_each([&unchecked, &stored(Element::F16, few[1])], |gpu, case| {
+            bottleneck::check(&gpu.with_precision(Precision::Mixed), tiles, case)
+        });
     }
 }
 
 /// Windows that do not fill the image, of one band and of several.
 #[test]
 fn stem_agrees_with_its_references() {
-    let plain = stem::Case { size: size(2, 27), capacity: size(2, 27), mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX };
+    let (element, lift) = (Element::F32, 0.0);
+    let windows = size(2, 27);
+    let plain =
+        stem::Case { size: windows, capacity: windows, mel: 13, width: 12, pool: [4, 1], per_slice: usize::MAX, element, lift };
     let cases = [
         plain,
         stem::Case { size: size(2, 9), capacity: size(3, 27), ..plain },
@@ -277,4 +345,9 @@ fn stem_agrees_with_its_references() {
         stem::Case { size: size(2, 130), capacity: size(2, 130), mel: 64, width: 32, ..plain },
     ];
     try_each([&cases, &cases[..2]], stem::check);
+    // Channels in fours are stored as halves, any rounded.
+    let fours = cases.iter().filter(|case| case.width.is_multiple_of(4));
+    let mut stored: Vec<_> = fours.map(|case| stem::Case { element: Element::F16, ..*case }).collect();
+    stored.extend([stem::Case { lift: LIFT, ..stored[0] }, stem::Case { element: Element::Rounded, lift: LIFT, ..cases[3] }]);
+    try_each([&stored, &stored[..2]], stem::check);
 }

@@ -19,6 +19,7 @@ mod dataset;
 mod features;
 mod feed;
 mod gpu;
+mod halves;
 mod html;
 mod kernels;
 mod kernels_convolution;

@@ -1,7 +1,7 @@
 //! The WGSL files themselves: listed, valid as they lie, translatable for every interface, and varied only by constants
 //! that they have. Nothing here but one test needs an adapter.
 
-use melgrad::gpu::{Constant, Element, Gpu, GpuError, GpuOptions, Shader, shader_names, specialise};
+use melgrad::gpu::{Constant, Element, Gpu, GpuError, GpuOptions, Shader, Storage, shader_names, specialise, specialise_stored};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::path::Path;
@@ -9,7 +9,8 @@ use std::path::Path;
 /// What a file may use: immediates, and what the variants that its name tells of are for.
 fn capabilities(name: &str) -> Capabilities {
     let words: Vec<&str> = name.trim_end_matches(".wgsl").split('_').collect();
-    let mut capabilities = Capabilities::IMMEDIATES;
+    // What is stored as halves is unpacked by a function that every Vulkan, Metal and DX12 has.
+    let mut capabilities = Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     if words.contains(&"subgroup") || words.contains(&"wide") || words.contains(&"matrix") {
         capabilities |= Capabilities::SUBGROUP;
     }
@@ -38,6 +39,18 @@ fn texts() -> Vec<(String, String)> {
     texts
 }
 
+/// Also with maps stored otherwise.
+fn stored_texts() -> Vec<(String, String)> {
+    let stored = |name: &str| {
+        let stem = name.trim_end_matches(".wgsl");
+        let texts = [Storage::Rounded, Storage::Halves].map(|storage| specialise_stored(stem, &[], storage).ok());
+        texts.into_iter().flatten().map(|text| (name.to_owned(), text)).collect::<Vec<_>>()
+    };
+    let texts = texts();
+    let others: Vec<_> = texts.iter().flat_map(|(name, _)| stored(name)).collect();
+    [texts, others].concat()
+}
+
 fn parse(name: &str, text: &str) -> (naga::Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text)));
     let info = Validator::new(ValidationFlags::all(), capabilities(name)).validate(&module);
@@ -64,7 +77,7 @@ fn every_shader_is_valid_as_it_lies() {
 
 #[test]
 fn every_entry_point_translates_to_spir_v() {
-    for (name, text) in texts() {
+    for (name, text) in stored_texts() {
         let (module, info) = parse(&name, &text);
         for entry in &module.entry_points {
             let shared = spv::Options { lang_version: (1, 3), ..Default::default() };
@@ -78,7 +91,7 @@ fn every_entry_point_translates_to_spir_v() {
 
 #[test]
 fn every_entry_point_translates_to_metal() {
-    for (name, text) in texts() {
+    for (name, text) in stored_texts() {
         let (module, info) = parse(&name, &text);
         for entry in &module.entry_points {
             let resources = msl::EntryPointResources { immediates_buffer: Some(0), sizes_buffer: Some(1), ..Default::default() };
@@ -100,7 +113,7 @@ fn every_entry_point_translates_to_metal() {
 
 #[test]
 fn every_entry_point_translates_to_hlsl() {
-    for (name, text) in texts().into_iter().filter(|(name, _)| has_hlsl(name)) {
+    for (name, text) in stored_texts().into_iter().filter(|(name, _)| has_hlsl(name)) {
         let (module, info) = parse(&name, &text);
         for entry in &module.entry_points {
             let target = |register| Some(hlsl::BindTarget { space: 100, register, ..Default::default() });
@@ -145,6 +158,51 @@ fn constants_replace_whole_lines_and_wrong_ones_are_errors() {
     let derived = message("convolution", &[("TAPS", 1.5f32.into())]);
     assert!(matches!(derived, GpuError::Constant { .. }), "{derived}");
     assert!(matches!(message("convolutions", &[]), GpuError::UnknownShader { name } if name == "convolutions"));
+}
+
+/// A line that nobody replaces would leave a map stored as it is where others are not.
+#[test]
+fn shaders_say_how_they_store_maps_in_lines_that_are_replaced() {
+    let takes = |storage| shader_names().filter(|name| specialise_stored(name, &[], storage).is_ok()).collect::<Vec<_>>();
+    assert_eq!(takes(Storage::Floats).len(), shader_names().count());
+    let halves = takes(Storage::Halves);
+    for (name, text) in texts() {
+        let stem = name.trim_end_matches(".wgsl");
+        let reads = text.contains(": array<Stored>;") || text.contains(": array<Word>;");
+        assert_eq!(reads, halves.contains(&stem), "{name}");
+        for line in text.lines() {
+            let says =
+                ["alias Stored", "alias Word", "const PER_WORD", "const ROUND_Y", "fn unpacked(", "fn packed(", "fn number("]
+                    .into_iter()
+                    .chain(["fn word(", "fn kept(", "fn picked("])
+                    .any(|start| line.starts_with(start));
+            if says {
+                let stays =
+                    |storage| specialise_stored(stem, &[], storage).is_ok_and(|text| text.lines().any(|other| other == line));
+                assert!(!stays(Storage::Halves), "{name}: {line}");
+            }
+        }
+    }
+    assert!(halves.contains(&"bottleneck_tiled") && !halves.contains(&"convolution") && !halves.contains(&"relu"));
+    assert!(takes(Storage::Rounded).contains(&"convolution") && !takes(Storage::Rounded).contains(&"relu"));
+}
+
+#[test]
+fn halves_are_bound_only_where_they_are_read_as_halves() {
+    let gpu = Gpu::open(&GpuOptions { choice: crate::chosen(), ..GpuOptions::default() })
+        .expect("these tests need an adapter, a software one will do");
+    let tensor = |element| gpu.tensor("map", element, &[64]).unwrap();
+    let [x, y, taps] = [Element::F16, Element::F32, Element::U32].map(tensor);
+    let problem = |shader: &'static str, tensors: &[(&str, &melgrad::gpu::Tensor)]| {
+        Shader(shader).dispatch(&gpu, "forward", &[], tensors).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert!(problem("relu", &[("x", &x), ("y", &y)]).contains("`x` is stored as halves"));
+    assert!(problem("max_pool_vectors", &[("x", &x), ("y", &y), ("taps_out", &taps)]).contains("`y` is not stored as halves"));
+    assert!(problem("relu", &[("x", &y), ("y", &tensor(Element::Rounded))]).contains("does not store Rounded"));
+    assert_eq!(problem("max_pool_vectors", &[("x", &x), ("y", &tensor(Element::F16)), ("taps_out", &taps)]), "");
+    // Of x, only the average is stored as it is.
+    assert_eq!(problem("average_pool", &[("x", &x), ("y", &y)]), "");
+    gpu.health().unwrap();
 }
 
 #[test]
@@ -200,7 +258,7 @@ const SHARED: [(&[&str], &[&str]); 17] = [
     (&["stem", "pooled"], &["add_lanes"]),
     (&["convolution_tiled", "wavefront"], &["operand", "keep_left", "keep_weights", "multiply"]),
     (&["indrnn", "indrnn_scan"], &["with_value", "through_norm"]),
-    (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "keep_left", "lay_out", "add_rows"]),
+    (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "lay_out", "add_rows"]),
     (
         &["rnn_register", "lstm_register", "gru_register"],
         &[

@@ -1,7 +1,7 @@
 //! BBNN's own kernels: its stem, the bottlenecks of its last block, apart and together, and the pooled branch, either way.
 
 use super::Table;
-use crate::gpu::GpuError;
+use crate::gpu::{Element, GpuError};
 use crate::layers::{
     BottleneckTiles, Bottlenecks, BroadcastMap, Channels, ConvolutionShape, Declarations, Gradient, ImageContext, LEAST_CHUNK,
     Layer, Map, MapStatistics, Mode, Parameters, PoolShape, PooledBranch, Size, Slices, Stem, Unit, UnitInput, UnitOutput,
@@ -27,6 +27,11 @@ pub(super) fn images(table: &mut Table<'_>, batch: usize) -> Result<(), GpuError
     Ok(())
 }
 
+/// What maps of these channels are stored as.
+fn maps(table: &Table<'_>) -> Element {
+    ImageContext::maps_of(table.gpu, true)
+}
+
 /// Parameters of noise, of norms too: gammas of either sign.
 fn parameters(table: &Table<'_>, declarations: Declarations) -> Result<Parameters, GpuError> {
     let parameters = Parameters::new(table.gpu, declarations)?;
@@ -40,7 +45,7 @@ fn stem(table: &mut Table<'_>, batch: usize) -> Result<(), GpuError> {
     Stem::declare(&mut declarations, mel, WIDTH);
     let parameters = parameters(table, declarations)?;
     let scratch = table.tensor("scratch", &[Stem::scratch(pool, slices, INPUT, WIDTH)])?;
-    let context = ImageContext::new(table.gpu, slices, scratch, 0).with_bottlenecks(None);
+    let context = ImageContext::new(table.gpu, slices, scratch, 0).with_maps(maps(table)).with_bottlenecks(None);
     let map = BroadcastMap::new(&context, [batch, MAP[0], MAP[1]], WIDTH, 1)?;
     let x = Channels::whole(&table.tensor("x", &[batch, frames, mel, 1])?);
     table.fill(&map.sources[0].map.grad.tensor, 1.0);
@@ -76,8 +81,12 @@ fn bottlenecks(table: &mut Table<'_>, batch: usize) -> Result<(), GpuError> {
     let inputs: usize = counts.iter().sum();
     let shape = ConvolutionShape { kernel: [1, 1], inputs, outputs: WIDTH, mel };
     let names = [0, 1, 2].map(|unit| format!("unit{unit}"));
-    let sources = counts.iter().map(|&count| table.map("x", &[batch, frames, mel, count])).collect::<Result<Vec<_>, _>>()?;
-    let ys = names.iter().map(|_| table.map("y", &[batch, frames, mel, WIDTH])).collect::<Result<Vec<Map>, _>>()?;
+    let sources = counts
+        .iter()
+        .map(|&count| table.map_as(maps(table), "x", &[batch, frames, mel, count]))
+        .collect::<Result<Vec<_>, _>>()?;
+    let ys =
+        names.iter().map(|_| table.map_as(maps(table), "y", &[batch, frames, mel, WIDTH])).collect::<Result<Vec<Map>, _>>()?;
     let of_x = MapStatistics::new(table.gpu, "statistics", inputs)?;
     table.fill(&of_x.moments, 1.0);
     let of_ys = ys.iter().map(|_| MapStatistics::new(table.gpu, "statistics", WIDTH)).collect::<Result<Vec<_>, _>>()?;
@@ -88,7 +97,8 @@ fn bottlenecks(table: &mut Table<'_>, batch: usize) -> Result<(), GpuError> {
         let mut declarations = Declarations::default();
         names.iter().for_each(|name| Unit::declare(&mut declarations, name, shape));
         let parameters = parameters(table, declarations)?;
-        let context = ImageContext::new(table.gpu, slices, scratch.clone(), rows * 4 * WIDTH).with_bottlenecks(tiles);
+        let context = ImageContext::new(table.gpu, slices, scratch.clone(), rows * 4 * WIDTH);
+        let context = context.with_maps(maps(table)).with_bottlenecks(tiles);
         let input = UnitInput { sources: sources.iter().map(|map| (map, Gradient::Add)).collect(), statistics: &of_x };
         let outputs: Vec<_> = ys.iter().zip(&of_ys).map(|(map, of)| UnitOutput { map, statistics: (of, 0) }).collect();
         let group = Bottlenecks::new(&context, &parameters, &names, shape, &input, &outputs)?;
@@ -110,14 +120,15 @@ fn pooled(table: &mut Table<'_>, batch: usize) -> Result<(), GpuError> {
         .max(PooledBranch::scratch(rows, 4 * WIDTH, slices))
         .max(scratch_apart(rows, slices, mel));
     let scratch = table.tensor("scratch", &[floats])?;
-    let y = table.map("y", &[batch, frames, mel, WIDTH])?;
+    let y = table.map_as(maps(table), "y", &[batch, frames, mel, WIDTH])?;
     let of_y = MapStatistics::new(table.gpu, "statistics", WIDTH)?;
     let size = Size { batch, frames };
     for tiles in ways(table) {
         let mut declarations = Declarations::default();
         Unit::declare(&mut declarations, "unit", shape);
         let parameters = parameters(table, declarations)?;
-        let context = ImageContext::new(table.gpu, slices, scratch.clone(), rows * 4 * WIDTH).with_bottlenecks(tiles);
+        let context = ImageContext::new(table.gpu, slices, scratch.clone(), rows * 4 * WIDTH);
+        let context = context.with_maps(maps(table)).with_bottlenecks(tiles);
         let map = BroadcastMap::new(&context, [batch, frames, mel], WIDTH, 1)?;
         let source = &map.sources[0].map;
         [&source.value, &source.grad].into_iter().for_each(|channels| table.fill(&channels.tensor, 1.0));

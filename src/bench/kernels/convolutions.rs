@@ -1,7 +1,7 @@
 //! Convolutions of BBNN and products of the recurrent networks, by each variant that takes their tensors.
 
 use super::Table;
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::{Element, Gpu, GpuError};
 use crate::layers::{
     Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Fold, Gradient, Slices,
 };
@@ -64,7 +64,7 @@ fn convolution(
         scratch: &table.tensor("scratch", &[shape.scratch(slices)])?,
     };
     for variant in variants(table.gpu, &tensors) {
-        let variants = ConvolutionVariants::fitting(table.gpu, variant, shape);
+        let variants = ConvolutionVariants::fitting(table.gpu, variant, shape, Element::F32);
         let layer = Convolution::with_variants(table.gpu, variants, shape, slices, &tensors)?;
         table.case(family, &variant.words(), words, |pass| {
             layer.forward(pass, batch, frames);

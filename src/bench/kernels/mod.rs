@@ -159,13 +159,19 @@ impl Table<'_> {
         let noise: Vec<f32> = self.noise[..NOISE.min(tensor.elements())].iter().map(|number| scale * number).collect();
         for first in (0..tensor.elements()).step_by(NOISE) {
             let count = noise.len().min(tensor.elements() - first);
-            self.gpu.write(&tensor.view(first, &[count]), &noise[..count]);
+            self.gpu.write_numbers(&tensor.view(first, &[count]), &noise[..count]);
         }
     }
 
     /// A map and its gradient, of noise.
     fn map(&self, label: &str, shape: &[usize]) -> Result<Map, GpuError> {
-        let (value, grad) = (self.tensor(label, shape)?, self.tensor(label, shape)?);
+        self.map_as(Element::F32, label, shape)
+    }
+
+    /// The same with values stored as `element`.
+    fn map_as(&self, element: Element, label: &str, shape: &[usize]) -> Result<Map, GpuError> {
+        let (value, grad) = (self.gpu.tensor(label, element, shape)?, self.tensor(label, shape)?);
+        self.fill(&value, 1.0);
         Ok(Map { value: Channels::whole(&value), grad: Channels::whole(&grad) })
     }
 

@@ -1,0 +1,148 @@
+//! What maps are stored as, and the lines of shaders that say so.
+//!
+//! A shader that reads or writes maps binds them as `array<Stored>`, four channels at a time, or as `array<Word>`, and has lines
+//! that say what these are: numbers as they are. They are replaced as a whole where maps are stored otherwise. Which it is follows
+//! from the tensors that are bound, so that no kernel reads halves as floats.
+
+use super::{Element, Tensor};
+use std::fmt::Write;
+
+/// What the maps that a kernel is given are stored as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// As they are.
+    #[default]
+    Floats,
+    /// As floats, rounded to the nearest number of f16.
+    Rounded,
+    /// As f16, two to a word.
+    Halves,
+}
+
+/// A line that says how numbers are stored, and what it becomes where they are rounded, and where they are halves; empty where it
+/// does not say it.
+pub(super) const LINES: [[&str; 3]; 10] = [
+    ["alias Stored = vec4<f32>;", "alias Stored = vec4<f32>;", "alias Stored = vec2<u32>;"],
+    [
+        "fn unpacked(four: Stored) -> vec4<f32> { return four; }",
+        "fn unpacked(four: Stored) -> vec4<f32> { return four; }",
+        "fn unpacked(four: Stored) -> vec4<f32> { return vec4<f32>(unpack2x16float(four.x), unpack2x16float(four.y)); }",
+    ],
+    [
+        "fn packed(four: vec4<f32>) -> Stored { return four; }",
+        "fn packed(four: vec4<f32>) -> Stored { return nearest_halves(four); }",
+        "fn packed(four: vec4<f32>) -> Stored { let h = half_bits(four); return h.xz | h.yw << vec2<u32>(16u); }",
+    ],
+    ["alias Word = f32;", "alias Word = f32;", "alias Word = u32;"],
+    ["const PER_WORD: u32 = 1u;", "const PER_WORD: u32 = 1u;", "const PER_WORD: u32 = 2u;"],
+    [
+        "fn number(word: Word, place: u32) -> f32 { return word; }",
+        "fn number(word: Word, place: u32) -> f32 { return word; }",
+        "fn number(word: Word, place: u32) -> f32 { let pair = unpack2x16float(word); return select(pair.x, pair.y, place % 2u == 1u); }",
+    ],
+    [
+        "fn picked(x: Word, y: Word, z: Word, w: Word) -> Stored { return Stored(x, y, z, w); }",
+        "fn picked(x: Word, y: Word, z: Word, w: Word) -> Stored { return Stored(x, y, z, w); }",
+        "fn picked(x: Word, y: Word, z: Word, w: Word) -> Stored { return vec2<u32>(x & 0xffffu | y & 0xffff0000u, z & 0xffffu | w & 0xffff0000u); }",
+    ],
+    [
+        "fn word(low: f32, high: f32) -> Word { return low; }",
+        "fn word(low: f32, high: f32) -> Word { return low; }",
+        "fn word(low: f32, high: f32) -> Word { let h = half_bits(vec4<f32>(low, high, 0.0, 0.0)); return h.x | h.y << 16u; }",
+    ],
+    [
+        "fn kept(four: vec4<f32>) -> vec4<f32> { return four; }",
+        "fn kept(four: vec4<f32>) -> vec4<f32> { return nearest_halves(four); }",
+        "fn kept(four: vec4<f32>) -> vec4<f32> { return nearest_halves(four); }",
+    ],
+    ["const ROUND_Y: bool = false;", "const ROUND_Y: bool = true;", ""],
+];
+
+/// What the lines may ask for, at the end of the text. By integers: what pack2x16float makes of ties, of numbers beyond the largest
+/// half and of what is no number is up to the driver.
+const HELPERS: &str = "
+// The bits of the nearest halves, ties to even.
+fn half_bits(four: vec4<f32>) -> vec4<u32> {
+    let bits = bitcast<vec4<u32>>(four);
+    let magnitude = bits & vec4<u32>(0x7fffffffu);
+    let odd = magnitude >> vec4<u32>(13u) & vec4<u32>(1u);
+    let normal = (magnitude + vec4<u32>(0xfffu) + odd - vec4<u32>(0x38000000u)) >> vec4<u32>(13u);
+    let small = vec4<u32>(round(min(abs(four), vec4<f32>(1.0)) * 16777216.0));
+    var half = min(select(normal, small, magnitude < vec4<u32>(0x38800000u)), vec4<u32>(0x7c00u));
+    // What is no number stays none.
+    half = select(half, vec4<u32>(0x7e00u), magnitude > vec4<u32>(0x7f800000u));
+    return half | bits >> vec4<u32>(16u) & vec4<u32>(0x8000u);
+}
+
+fn nearest_halves(four: vec4<f32>) -> vec4<f32> {
+    let half = half_bits(four);
+    return vec4<f32>(unpack2x16float(half.x | half.y << 16u), unpack2x16float(half.z | half.w << 16u));
+}
+";
+
+/// All of the text that maps' storage brings into shaders.
+pub(super) fn texts() -> impl Iterator<Item = &'static str> {
+    LINES.iter().flatten().copied().chain([HELPERS])
+}
+
+/// `text` with maps stored like that; nothing where it does not say how it stores them.
+pub(super) fn stored(text: String, storage: Storage) -> Option<String> {
+    let column = match storage {
+        Storage::Floats => return Some(text),
+        Storage::Rounded => 1,
+        Storage::Halves => 2,
+    };
+    let mut output = String::with_capacity(text.len() + 2048);
+    let mut found = false;
+    for line in text.lines() {
+        let replaced = LINES.iter().find(|lines| lines[0] == line).map(|lines| lines[column]);
+        found |= replaced.is_some_and(|replaced| replaced != line);
+        // What cannot be stored like that is not in the text.
+        if replaced == Some("") {
+            return None;
+        }
+        let _ = writeln!(output, "{}", replaced.unwrap_or(line));
+    }
+    output.push_str(HELPERS);
+    found.then_some(output)
+}
+
+/// A storage variable as its line declares it.
+struct Declared<'t> {
+    name: &'t str,
+    writes: bool,
+    is_map: bool,
+}
+
+/// `@group(0) @binding(5) var<storage, read_write> y: array<Stored>;`
+fn declared(line: &str) -> Option<Declared<'_>> {
+    let (_, rest) = line.strip_prefix("@group(0) @binding(")?.split_once("var<storage, ")?;
+    let (access, rest) = rest.split_once("> ")?;
+    let (name, rest) = rest.split_once(": ")?;
+    let is_map = ["array<Stored>", "array<Word>"].iter().any(|kind| rest.starts_with(kind));
+    Some(Declared { name, writes: access == "read_write", is_map })
+}
+
+/// What the maps among `tensors` are stored as, where the shader takes them all like that; or what is wrong.
+pub(super) fn of(text: &str, tensors: &[(&str, &Tensor)]) -> Result<Storage, String> {
+    let mut storage = Storage::Floats;
+    let bound =
+        || text.lines().filter_map(declared).filter_map(|d| Some((tensors.iter().find(|(name, _)| *name == d.name)?.1, d)));
+    for (tensor, declared) in bound() {
+        match tensor.element() {
+            Element::F16 if !declared.is_map => {
+                return Err(format!("`{}` is stored as halves, which it does not take", declared.name));
+            }
+            Element::F16 => storage = Storage::Halves,
+            Element::Rounded if declared.writes && storage == Storage::Floats => storage = Storage::Rounded,
+            _ => {}
+        }
+    }
+    let other = bound().find(|(tensor, declared)| declared.is_map && tensor.element() != Element::F16);
+    match other {
+        Some((_, declared)) if storage == Storage::Halves => {
+            Err(format!("`{}` is not stored as halves, as others are", declared.name))
+        }
+        _ => Ok(storage),
+    }
+}
