@@ -196,6 +196,11 @@ fn finish_statistics(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     statistics[STATISTICS_FIRST + channel] = vec2<f32>(centre(channel) + offset, 1.0 / sqrt(variance + EPSILON));
 }
 
+// By its bits: compilers may take it that nothing else occurs.
+fn is_finite(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
 // Scale and shift of z = x * scale + shift; in training also moves the running statistics.
 @compute @workgroup_size(64)
 fn fold(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -211,8 +216,11 @@ fn fold(@builtin(global_invocation_id) id: vec3<u32>) {
         inv_std = batch.y;
         let n = f32(size.all_rows);
         let variance = max(0.0, 1.0 / (inv_std * inv_std) - EPSILON) * (n / max(1.0, n - 1.0));
-        running_mean[p] = fma(size.momentum, mean - running_mean[p], running_mean[p]);
-        running_var[p] = fma(size.momentum, variance - running_var[p], running_var[p]);
+        // A batch that overflows counts for nothing: no later one would mend what it left.
+        if (is_finite(mean) && is_finite(inv_std) && is_finite(variance)) {
+            running_mean[p] = fma(size.momentum, mean - running_mean[p], running_mean[p]);
+            running_var[p] = fma(size.momentum, variance - running_var[p], running_var[p]);
+        }
     }
     let s = gamma[p] * inv_std;
     scale_out[p] = s;

@@ -50,6 +50,11 @@ var<immediate> size: Size;
 
 var<workgroup> parts: array<vec2<f32>, WIDTH * PARTS>;
 
+// By its bits: compilers may take it that nothing else occurs.
+fn is_finite(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
 // Scales and shifts of z = x * scale + shift; in training also moves the running statistics.
 @compute @workgroup_size(64)
 fn fold(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -68,8 +73,11 @@ fn fold(@builtin(global_invocation_id) id: vec3<u32>) {
         inv_std = batch.y;
         let n = f32(size.rows);
         let variance = max(0.0, 1.0 / (inv_std * inv_std) - EPSILON) * (n / max(1.0, n - 1.0));
-        running[mean_place] = fma(size.momentum, mean - running[mean_place], running[mean_place]);
-        running[variance_place] = fma(size.momentum, variance - running[variance_place], running[variance_place]);
+        // A batch that overflows counts for nothing: no later one would mend what it left.
+        if (is_finite(mean) && is_finite(inv_std) && is_finite(variance)) {
+            running[mean_place] = fma(size.momentum, mean - running[mean_place], running[mean_place]);
+            running[variance_place] = fma(size.momentum, variance - running[variance_place], running[variance_place]);
+        }
     }
     let s = parameters[size.first[unit] + channel] * inv_std;
     scale_out[id.x] = s;

@@ -175,6 +175,7 @@ fn multiply_backward(results: ptr<function, array<vec4<f32>, 32>>, row: u32, row
         }
     }
 }
+
 // Eight columns from `first` on as rows: element r is row r of the lane's.
 fn rows_of(results: ptr<function, array<vec4<f32>, 32>>, first: u32) -> array<Eight, 4> {
     let evens = transpose(mat4x4<f32>((*results)[first], (*results)[first + 2u], (*results)[first + 4u], (*results)[first + 6u]));

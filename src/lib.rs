@@ -44,12 +44,13 @@
 //! - **Precision belongs to the handle of the device** that a network is built through ([`gpu::Gpu::with_precision`]). Under
 //!   mixed precision every kernel of the convolution family rounds its operands to f16, whichever the adapter gets, and BBNN's
 //!   feature maps are rounded to f16 when they are stored: as halves, where all kernels read these, or as f32 of the same
-//!   numbers. Gradients, weights, statistics and every sum are f32; statistics are of what is stored.
+//!   numbers (what several products add up in is rounded after each). Gradients, weights, statistics and every sum are f32; statistics are of what is stored.
 //! - **Nothing is checked twice at run time.** Kernels run without wgpu's bounds checks, so the kernel tests run with
 //!   them as well.
 //! - **The host does not wait within an epoch**, except for the step before last, and hands nothing over: what an epoch's
-//!   batches are made of is sent at its start. Whether clips lie on the device or are streamed changes no bit. A gradient that is not finite is
-//!   noticed on the device, which then withholds the update.
+//!   batches are made of is sent at its start. Whether clips lie on the device or are streamed changes no bit. A gradient that is
+//!   not finite is noticed on the device, which then withholds the update; a batch norm's running statistics leave such a batch
+//!   out.
 //! - **Batch norm's statistics are made once**, where a map is produced; every reader turns them into a scale and a shift
 //!   of its own, which convolutions apply on load. Normalised maps are stored only where something else reads them.
 //! - **Checkpoints are whole or absent**: written beside and renamed, the manifest last.

@@ -119,6 +119,8 @@ pub struct Convolution {
     variants: ConvolutionVariants,
     shape: ConvolutionShape,
     slices: Slices,
+    /// The adapter is one.
+    software: bool,
     /// The immediates after the first four: strides and first channels, and whether to add.
     places: [u32; 10],
     forward: Vec<Dispatch>,
@@ -187,6 +189,7 @@ impl Convolution {
             variants,
             shape,
             slices,
+            software: gpu.summary().is_software(),
             places: std::array::from_fn(|i| if i < 8 { places[i] as u32 } else { flags[i - 8] }),
             forward: Vec::new(),
             forward_with_moments: Vec::new(),
@@ -336,7 +339,7 @@ impl Convolution {
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
             let multiple = self.variants.backward_weight.split_multiple();
-            let most = self.variants.backward_weight.splits(self.shape, rows);
+            let most = self.variants.backward_weight.splits(self.shape, rows, self.software);
             let split_rows = rows.div_ceil(most).max(SPLIT_ROWS).next_multiple_of(multiple);
             let splits = rows.div_ceil(split_rows);
             record(slice, splits, self.immediates(samples, frames, first, split_rows), rows);

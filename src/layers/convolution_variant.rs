@@ -88,7 +88,7 @@ const MATRIX: [ConvolutionVariant; 6] = [
 /// Workgroups of a weight's gradient that keep the processors of a software adapter busy.
 const SOFTWARE_GROUPS: usize = 32;
 /// Bytes of x and dy that stay in the cache of one of its processors.
-const SOFTWARE_CACHE: usize = 512 << 10;
+const SOFTWARE_CACHE: usize = 1 << 20;
 
 impl ConvolutionVariant {
     pub(super) const PLAIN: Self = Self(Family::Plain);
@@ -229,18 +229,16 @@ impl ConvolutionVariant {
     }
 
     /// Most parts of `rows` pixels that its kernel of the weight's gradient runs over.
-    pub(super) fn splits(&self, shape: ConvolutionShape, rows: usize) -> usize {
+    pub(super) fn splits(&self, shape: ConvolutionShape, rows: usize, software: bool) -> usize {
         let most = shape.splits();
-        match self.0 {
-            // Processors are few, and every part's sums are stored and read again: as few as keep the processors busy, with
-            // what the workgroups of a part read in the cache of one.
-            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. } => {
-                let Grid([columns, inputs, _]) = self.weight_grid(shape, 1);
-                let bytes = size_of::<f32>() * rows * (shape.inputs + shape.outputs);
-                bytes.div_ceil(SOFTWARE_CACHE).max(SOFTWARE_GROUPS.div_ceil((columns * inputs) as usize)).min(most)
-            }
-            Family::Plain | Family::Tiled { .. } | Family::Matrix { .. } => most,
+        if !software || !matches!(self.0, Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. }) {
+            return most;
         }
+        // Processors are few, and every part's sums are stored and read again: as few as keep the processors busy, with what
+        // the workgroups of a part read in the cache of one.
+        let Grid([columns, inputs, _]) = self.weight_grid(shape, 1);
+        let bytes = size_of::<f32>() * rows * (shape.inputs + shape.outputs);
+        bytes.div_ceil(SOFTWARE_CACHE).max(SOFTWARE_GROUPS.div_ceil((columns * inputs) as usize)).min(most)
     }
 
     /// What the pixels of a split of the weight's gradient must be a multiple of.

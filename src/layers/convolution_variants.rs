@@ -40,8 +40,8 @@ impl ConvolutionVariants {
     }
 
     /// Those that the adapter gets for `rows` rows of tensors whose channels come in eights, fours or one by one, and whose values
-    /// are stored as `maps`; `dx` says whether that is wanted. With runtime checks always the plain ones: software adapters take ten seconds to compile the
-    /// others with them.
+    /// are stored as `maps`; `dx` says whether that is wanted. With runtime checks nothing is measured: the plain ones (for halves,
+    /// which these do not take, the first that does), since software adapters take ten seconds to compile the others with them.
     pub fn choose(
         gpu: &Gpu,
         shape: ConvolutionShape,

@@ -13,8 +13,10 @@ use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Precisi
 const FOLD: Shader = Shader("indrnn_fold");
 /// Outputs of a workgroup of `fold`, and parts of their sums.
 const TILE: [usize; 2] = [32, 8];
-/// On software adapters, where a workgroup of one subgroup waits for nobody.
+/// On software adapters, where a workgroup of one subgroup waits for nobody ..
 const SOFTWARE_TILE: [usize; 2] = [8, 1];
+/// .. with fewer turns of its loops than these: lavapipe leaves one without a word after 65,535.
+const SOFTWARE_TURNS: usize = 1 << 15;
 /// Storage buffers that a kernel binds, at most.
 const BINDINGS: u32 = 10;
 /// Workgroup memory of `fold` beside the 8 bytes of each channel.
@@ -152,7 +154,7 @@ impl FoldedProduct {
         y: &Map,
         sums: SampleSums<'_>,
     ) -> Result<Self, GpuError> {
-        let SequenceContext { gpu, parameters, scratch, .. } = *context;
+        let SequenceContext { gpu, parameters, scratch, batch, .. } = *context;
         let shape = LinearShape { inputs: x.count, outputs: y.value.count };
         let [weight, bias] = ["weight", "bias"].map(|which| parameters.parameter(&format!("{name}.{which}")));
         let flat = |c: &Channels| Channels { tensor: c.tensor.view(0, &[c.tensor.elements() / c.stride, c.stride]), ..c.clone() };
@@ -170,7 +172,9 @@ impl FoldedProduct {
             scratch,
         };
         let back = Convolution::new(gpu, shape.convolution(), Slices::one(x_rows.tensor.shape()[0]), &tensors)?;
-        let [width, parts] = if gpu.summary().is_software() { SOFTWARE_TILE } else { TILE };
+        let turns = shape.inputs.max(shape.outputs).div_ceil(8) * (2 * batch + shape.convolution().splits() + 2);
+        let small = gpu.summary().is_software() && turns < SOFTWARE_TURNS;
+        let [width, parts] = if small { SOFTWARE_TILE } else { TILE };
         let constants: Vec<(&str, Constant)> = vec![
             ("WIDTH", width.into()),
             ("PARTS", parts.into()),

@@ -105,7 +105,13 @@ pub(super) fn maps(gpu: &Gpu, model: &ModelConfig) -> Element {
 }
 
 /// How a batch is cut on this adapter, into at most `most` samples at a time.
-pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, most: usize) -> Result<Slices, GpuError> {
+pub(super) fn slices(
+    gpu: &Gpu,
+    model: &ModelConfig,
+    dimensions: Dimensions,
+    most: usize,
+    maps: Element,
+) -> Result<Slices, GpuError> {
     let Dimensions { batch, frames, mels, .. } = dimensions;
     let plan = Plan::new(model, mels);
     let positions = |[frames, mel]: [usize; 2]| frames * mel;
@@ -115,7 +121,7 @@ pub(super) fn slices(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, mos
     // Of everything as floats, as gradients are, of maps as they are stored, and of the taps of pooling, of which four channels
     // share a word where they come in fours.
     let floats = elements.map(|elements| elements * Element::F32.bytes());
-    let stored = [width, 4 * width].map(|channels| map * channels * maps(gpu, model).bytes());
+    let stored = [width, 4 * width].map(|channels| map * channels * maps.bytes());
     let taps = if width.is_multiple_of(4) { [map * width, map * 4 * width] } else { stored };
     let bytes = [&floats[..], &stored, &taps].concat();
     let largest = bytes.iter().copied().max().unwrap_or(0);

@@ -79,7 +79,7 @@ pub fn check(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions) -> Result<(
     declare(model, dimensions)?;
     let Dimensions { batch, frames, mels, .. } = dimensions;
     match model.name {
-        ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, usize::MAX).map(drop)?,
+        ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, usize::MAX, bbnn::maps(gpu, model)).map(drop)?,
         recurrent => {
             let widest =
                 if recurrent == ModelName::Indrnn { indrnn::widest(model, mels) } else { recurrent::widest(model, mels) };

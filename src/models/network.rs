@@ -36,7 +36,8 @@ impl Network {
         Self::with_slices(gpu, model, dimensions, usize::MAX)
     }
 
-    /// As [`Network::new`], with the values of feature maps stored as `maps` whatever the adapter's kernels are, to try it.
+    /// As [`Network::new`], with the values of feature maps stored as `maps` whatever the adapter's kernels are, to try it: halves
+    /// need a width in fours, and what is no f32 a handle of mixed precision.
     pub fn with_maps(gpu: &Gpu, model: &ModelConfig, dimensions: Dimensions, maps: Element) -> Result<Self, BuildError> {
         Self::build(gpu, model, dimensions, usize::MAX, maps)
     }
@@ -64,7 +65,7 @@ impl Network {
         let features = gpu.tensor("features", Element::F32, &[batch, frames, mels])?;
         let logits = Map::new(gpu, "logits", &[batch, classes])?;
         let slices = match model.name {
-            ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, most_per_slice)?,
+            ModelName::Bbnn => bbnn::slices(gpu, model, dimensions, most_per_slice, maps)?,
             _ => Slices::one(batch),
         };
         let (to, shape) = match model.name {

@@ -45,13 +45,13 @@ const ELEMENTS: elementwise::Case = elementwise::Case { size: SIZE, capacity: CA
 
 const FAMILIES: [(&str, Check); 23] = [
     ("convolution", |gpu| {
-        let folded = convolution::Case {
-            fold: true,
-            among: 12,
-            gradient: Gradient::Add,
-            ..convolution::Case::new([3, 3], [12, 20], [2, 7, 13])
-        };
-        let mut list = convolution::check(gpu, convolution::Case { capacity: CAPACITY, ..folded })?;
+        // In eights, and in fours.
+        let mut list = Vec::new();
+        for (among, channels) in [(16, [24, 40]), (12, [12, 20])] {
+            let case = convolution::Case::new([3, 3], channels, [2, 7, 13]);
+            let folded = convolution::Case { fold: true, among, gradient: Gradient::Add, capacity: CAPACITY, ..case };
+            list.extend(convolution::check(gpu, folded)?);
+        }
         list.extend(check_halves(&gpu.with_precision(Precision::Mixed))?);
         Ok(list)
     }),
@@ -91,7 +91,13 @@ const FAMILIES: [(&str, Check); 23] = [
         list.extend(elementwise::check_standardise(gpu, elementwise::Case { channels: 12, ..ELEMENTS })?);
         Ok(list)
     }),
-    ("indrnn", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Sequential))),
+    ("indrnn", |gpu| {
+        // Units in eights, and not.
+        let case = recurrence(IndrnnPath::Sequential);
+        let mut list = indrnn::check(gpu, indrnn::Case { hidden: 40, ..case })?;
+        list.extend(indrnn::check(gpu, case)?);
+        Ok(list)
+    }),
     ("indrnn_scan", |gpu| indrnn::check(gpu, recurrence(IndrnnPath::Scan))),
     ("dropout", |gpu| {
         let (seed, stream, mode) = ([7, 0], 1, Mode::Train);

@@ -213,7 +213,7 @@ fn kernels_of_software_have_the_numbers_of_halves_and_slices_do_not_matter() {
 }
 
 #[test]
-fn what_overflows_f16_on_its_way_forward_is_seen_in_the_gradients() {
+fn what_overflows_f16_on_its_way_forward_is_seen_in_the_gradients_and_leaves_no_trace_in_statistics() {
     let gpu = open(&["tiled", "together"]);
     for maps in [Element::F16, Element::Rounded] {
         let network = Network::with_maps(&gpu, &small(1), DIMENSIONS, maps).unwrap();
@@ -231,5 +231,8 @@ fn what_overflows_f16_on_its_way_forward_is_seen_in_the_gradients() {
         // The update is withheld, then.
         let gradients: Vec<f32> = gpu.read(network.parameters().gradients().whole()).unwrap();
         assert!(gradients.iter().any(|value| !value.is_finite()), "{maps:?}");
+        // What outlasts the step is whole.
+        let statistics: Vec<f32> = gpu.read(network.parameters().statistics().whole()).unwrap();
+        assert!(statistics.iter().all(|value| value.is_finite()), "{maps:?}");
     }
 }

@@ -254,7 +254,7 @@ const SHARED: [(&[&str], &[&str]); 17] = [
     (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["operand", "multiply", "add_rows"]),
     (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["operand", "multiply"]),
     (&["bottleneck_tiled", "bottleneck_tiled_back", "bottleneck_tiled_weight"], &["winners", "read_x"]),
-    (&["batch_norm", "bottleneck"], &["add_parts"]),
+    (&["batch_norm", "bottleneck"], &["add_parts", "is_finite"]),
     (&["stem", "pooled"], &["add_lanes"]),
     (&["convolution_tiled", "wavefront"], &["operand", "keep_left", "keep_weights", "multiply"]),
     (&["indrnn", "indrnn_scan"], &["with_value", "through_norm"]),
