@@ -7,8 +7,11 @@
 //! [`FoldedGradient`] does. The corrections of all norms add up to one ([`Correction`]), applied when all have been there.
 
 use super::batch_norm::{BATCH_NORM, BatchNorm, BatchNormGradients, elementwise, finish_tiles, lanes, reduce, row_constants};
-use super::{Channels, Slices};
-use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Pass, Tensor};
+use super::{Channels, Slices, alignment};
+use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Pass, Shader, Tensor};
+
+/// `correct` for software adapters and channels in eights.
+const WIDE: Shader = Shader("batch_norm_wide");
 
 /// One batch norm's share.
 pub struct FoldedGradient {
@@ -101,7 +104,10 @@ impl Correction {
         corrections: &Tensor,
         first: usize,
     ) -> Result<Self, GpuError> {
+        let eights = alignment(&[x.alignment(), dx.alignment(), first]) == 8 && x.tensor.element() != Element::F16;
+        let wide = eights && gpu.summary().is_software() && gpu.summary().integers_64;
         let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
+        constants.retain(|(name, _)| !wide || *name == "BLOCK");
         constants.extend([
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
@@ -114,7 +120,7 @@ impl Correction {
         let apply = |samples| {
             let (x, dx) = (x.slice(&samples), dx.slice(&samples));
             let tensors = [("x", &x), ("moments", statistics), ("corrections", corrections), ("dx", &dx)];
-            BATCH_NORM.dispatch(gpu, "correct", &constants, &tensors)
+            if wide { WIDE } else { BATCH_NORM }.dispatch(gpu, "correct", &constants, &tensors)
         };
         Ok(Self { channels: x.count, slices, apply: slices.ranges().map(apply).collect::<Result<_, _>>()? })
     }

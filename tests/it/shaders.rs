@@ -247,8 +247,11 @@ const SHARED: [(&[&str], &[&str]); 17] = [
         &["convolution_wide_weight", "convolution_wide_weight64"],
         &["eight_later", "fold_of", "activations", "add", "multiply_inputs"],
     ),
-    (&["convolution_wide", "convolution_wide_back", "convolution_wide_weight64", "indrnn_wide"], &["together"]),
-    (&["convolution_wide", "indrnn_wide"], &["even", "odd"]),
+    (
+        &["convolution_wide", "convolution_wide_back", "convolution_wide_weight64", "indrnn_wide", "batch_norm_wide"],
+        &["together"],
+    ),
+    (&["convolution_wide", "indrnn_wide", "batch_norm_wide"], &["even", "odd"]),
     (&["convolution_wide", "convolution_wide_back"], &["neighbours", "channels", "add", "known", "rows_of", "total"]),
     (&["convolution", "convolution_subgroup"], &["operand"]),
     (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["operand", "multiply", "add_rows"]),
