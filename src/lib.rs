@@ -36,9 +36,9 @@
 //! - **Nothing leaks between parts.** A group (a track, an artist, or whatever the manifest says) is whole in one part;
 //!   files of equal content are one group. Protocols that separate groups, as published ones do, are named and say so.
 //!   The test part is looked at once per run, with the best validation weights.
-//! - **Shaders are valid as they lie.** The one mechanism that varies them replaces lines `const NAME: type = value;`;
-//!   what varies from batch to batch (batch, frames, offsets) is an immediate, so that a smaller last batch compiles
-//!   nothing.
+//! - **Shaders are valid as they lie.** The one mechanism that varies them replaces whole lines: `const NAME: type = value;`,
+//!   and those that say how maps are stored; what varies from batch to batch (batch, frames, offsets) is an immediate, so that
+//!   a smaller last batch compiles nothing.
 //! - **Sums have one order**, which depends on shapes alone; there are no float atomics. The same seed, data and adapter
 //!   give the same bits.
 //! - **Precision belongs to the handle of the device** that a network is built through ([`gpu::Gpu::with_precision`]). Under
