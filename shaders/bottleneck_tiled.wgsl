@@ -20,8 +20,6 @@ const OUTPUTS: u32 = 32u;
 // x is read through the taps of pooled.wgsl, in images of MEL bands.
 const POOLED: bool = false;
 const MEL: u32 = 128u;
-// Operands are rounded to f16.
-const ROUND: bool = false;
 const ROWS: u32 = 128u;
 const COLUMNS: u32 = 32u;
 const WIDE: u32 = 1u;
@@ -40,6 +38,9 @@ const RIGHT_SIZE: u32 = STEP * RIGHT_PITCH;
 const FIRST_STEPS: u32 = (FIRST + STEP - 1u) / STEP;
 const OTHER_STEPS: u32 = (OTHER + STEP - 1u) / STEP;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
+
+// An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
@@ -145,23 +146,6 @@ struct Brought {
     weights: array<vec4<f32>, RIGHT>,
     factor: vec4<f32>,
     offset: vec4<f32>,
-}
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
 }
 
 // Past the end, the last row once more: nobody stores what comes of it.

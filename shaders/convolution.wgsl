@@ -17,10 +17,6 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Operands are rounded to f16, and what the gradient of the bias sums up.
-const ROUND: bool = false;
-// What is stored is rounded to f16, too.
-const ROUND_Y: bool = false;
 
 const TAPS: u32 = KERNEL_TIME * KERNEL_MEL;
 const STEP: u32 = 16u;
@@ -29,6 +25,11 @@ const COLUMNS: u32 = 32u;
 const WEIGHT_ROWS: u32 = 64u;
 const LEFT_PITCH: u32 = 129u;
 const WEIGHT_PITCH: u32 = 65u;
+
+// An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: f32) -> f32 { return value; }
+// What y holds, likewise.
+fn kept(value: f32) -> f32 { return value; }
 
 struct Size {
     batch: u32,
@@ -84,23 +85,6 @@ fn neighbour(p: Pixel, time: i32, mel: i32) -> u32 {
         return 0xffffffffu;
     }
     return u32(i32(p.row) + time * i32(MEL) + mel);
-}
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: f32) -> f32 {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<u32>(value);
-    let magnitude = bits & u32(0x7fffffffu);
-    let normal = (magnitude + u32(0xfffu) + (magnitude >> u32(13u) & u32(1u))) & u32(0xffffe000u);
-    let small = bitcast<u32>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < u32(0x38800000u));
-    rounded = select(rounded, u32(0x7f800000u), rounded >= u32(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > u32(0x7f800000u));
-    return bitcast<f32>(rounded | bits & u32(0x80000000u));
 }
 
 fn activation(row: u32, channel: u32) -> f32 {
@@ -191,7 +175,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                     start = bias[column];
                 }
                 let sum = start + results[2u * r + c / 4u][c % 4u];
-                y[place] = select(sum, operand(sum), ROUND_Y);
+                y[place] = kept(sum);
             }
         }
     }

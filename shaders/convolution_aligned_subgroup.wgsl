@@ -18,10 +18,11 @@ const MEL: u32 = 128u;
 const FOLD: bool = false;
 // Where the channels of x begin in `moments`.
 const STATISTICS_FIRST: u32 = 0u;
-// Operands are rounded to f16, and what the gradient of the bias sums up.
-const ROUND: bool = false;
-// What is stored is rounded to f16, too.
-const ROUND_Y: bool = false;
+
+// An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
+// What y holds, likewise.
+fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
 
 struct Size {
     batch: u32,
@@ -61,23 +62,6 @@ const ROWS: u32 = 32u;
 const GROUPS: u32 = min(8u, (OUTPUTS + 4u * LANES - 1u) / (4u * LANES));
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
-}
 
 // Of x's row, channels channel .. channel + 3 after the activation; zeros OUTSIDE.
 fn activation(row: u32, channel: u32) -> vec4<f32> {
@@ -172,9 +156,7 @@ fn store_forward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, r
             } else {
                 (*results)[r] += start;
             }
-            if (ROUND_Y) {
-                (*results)[r] = operand((*results)[r]);
-            }
+            (*results)[r] = kept((*results)[r]);
             y[place] = (*results)[r];
         } else {
             (*results)[r] = NOTHING;

@@ -14,10 +14,12 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Operands are rounded to f16.
-const ROUND: bool = false;
-// What is stored is rounded to f16, too.
-const ROUND_Y: bool = false;
+
+// An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: f32) -> f32 { return value; }
+fn operands(value: vec4<f32>) -> vec4<f32> { return value; }
+// What y holds, likewise.
+fn kept(value: f32) -> f32 { return value; }
 
 struct Size {
     batch: u32,
@@ -53,38 +55,6 @@ var<immediate> size: Size;
 
 const ROWS: u32 = 16u;
 const OUTSIDE: u32 = 0xffffffffu;
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: f32) -> f32 {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<u32>(value);
-    let magnitude = bits & u32(0x7fffffffu);
-    let normal = (magnitude + u32(0xfffu) + (magnitude >> u32(13u) & u32(1u))) & u32(0xffffe000u);
-    let small = bitcast<u32>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < u32(0x38800000u));
-    rounded = select(rounded, u32(0x7f800000u), rounded >= u32(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > u32(0x7f800000u));
-    return bitcast<f32>(rounded | bits & u32(0x80000000u));
-}
-
-fn operands(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
-}
 
 fn activation(place: u32, channel: u32) -> f32 {
     let value = x[place + channel];
@@ -169,7 +139,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
                     start = bias[o];
                 }
                 let sum = start + results[r][g];
-                y[place] = select(sum, operand(sum), ROUND_Y);
+                y[place] = kept(sum);
             }
         }
     }

@@ -9,8 +9,6 @@ const MEL: u32 = 128u;
 const FOLD: bool = false;
 // Where the channels of x begin in `moments`.
 const STATISTICS_FIRST: u32 = 0u;
-// Operands are rounded to f16.
-const ROUND: bool = false;
 const ROWS: u32 = 128u;
 const COLUMNS: u32 = 32u;
 const WIDE: u32 = 1u;
@@ -30,6 +28,9 @@ const LEFT_SIZE: u32 = STEP * LEFT_PITCH;
 const RIGHT_SIZE: u32 = STEP * RIGHT_PITCH;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
+
+// An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
@@ -100,23 +101,6 @@ fn neighbour(at: ptr<function, Places>, j: u32, time: i32, mel: i32) -> u32 {
     let m = (*at).mel[j] + mel;
     let inside = row != OUTSIDE && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
-}
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
 }
 
 fn keep_left(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>) {

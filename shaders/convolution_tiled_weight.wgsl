@@ -15,8 +15,6 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Operands are rounded to f16, and what the bias sums up.
-const ROUND: bool = false;
 const ROWS: u32 = 64u;
 const COLUMNS: u32 = 32u;
 const WIDE: u32 = 1u;
@@ -35,6 +33,9 @@ const LEFT: u32 = (LEFT_SIZE + THREADS - 1u) / THREADS;
 const RIGHT: u32 = (RIGHT_SIZE + THREADS - 1u) / THREADS;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
+
+// An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
@@ -106,23 +107,6 @@ fn load_gradients(values: ptr<function, array<vec4<f32>, RIGHT>>, first_pixel: u
         let value = dy[(select(0u, pixel, pixel < end) * size.y_stride + size.y_first + min(column, OUTPUTS - 4u)) / 4u];
         (*values)[j] = select(NOTHING, value, inside);
     }
-}
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
 }
 
 fn keep(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>, gradients: ptr<function, array<vec4<f32>, RIGHT>>) {

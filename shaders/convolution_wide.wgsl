@@ -14,10 +14,11 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Operands are rounded to f16.
-const ROUND: bool = false;
-// What is stored is rounded to f16, too.
-const ROUND_Y: bool = false;
+
+// An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
+// What y holds, likewise.
+fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
 
 struct Size {
     batch: u32,
@@ -58,23 +59,6 @@ const COLUMNS: u32 = 32u;
 const LANES: u32 = 8u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
-}
 
 // Channels 0, 2, 4 and 6 of eight, and 1, 3, 5 and 7.
 fn even(eight: Eight) -> vec4<f32> {
@@ -236,11 +220,14 @@ fn add_held(results: ptr<function, array<vec4<f32>, 32>>, first: u32, row: u32, 
 }
 
 fn store_columns(results: ptr<function, array<vec4<f32>, 32>>, first: u32, row: u32, rows: u32, column: u32) {
-    if (ROUND_Y) {
-        for (var c = first; c < first + 8u; c += 1u) {
-            (*results)[c] = operand((*results)[c]);
-        }
-    }
+    (*results)[first] = kept((*results)[first]);
+    (*results)[first + 1u] = kept((*results)[first + 1u]);
+    (*results)[first + 2u] = kept((*results)[first + 2u]);
+    (*results)[first + 3u] = kept((*results)[first + 3u]);
+    (*results)[first + 4u] = kept((*results)[first + 4u]);
+    (*results)[first + 5u] = kept((*results)[first + 5u]);
+    (*results)[first + 6u] = kept((*results)[first + 6u]);
+    (*results)[first + 7u] = kept((*results)[first + 7u]);
     var held = rows_of(results, first);
     for (var r = 0u; r < 4u; r += 1u) {
         if (row + r * LANES < rows && column + first < OUTPUTS) {

@@ -1,8 +1,9 @@
 // The gradients of weight and bias for `convolution_wide.wgsl`.
 //
-// Decomposition: a workgroup is one subgroup. It owns 32 inputs of a tap x 32 outputs of a split of the pixels; a lane keeps, for
-// each input, the four outputs from 4 lane on. Eight pixels at a time: a lane loads 32 inputs of one, and broadcasts them.
-// Groups: x = tiles of outputs, y = tiles of 32 inputs of each tap, of which the first also sum up the gradient itself, z = splits.
+// Decomposition: a workgroup is one subgroup. It owns 32 inputs of a tap x 32 outputs of a split of the pixels, a lane four of the
+// outputs; or 16 x 64, a lane eight of them, which it loads at once. Eight pixels at a time: a lane loads the inputs of one, and
+// broadcasts them. Groups: x = tiles of outputs, y = tiles of inputs of each tap, of which the first also sum up the gradient
+// itself, z = splits.
 
 const KERNEL_TIME: u32 = 3u;
 const KERNEL_MEL: u32 = 3u;
@@ -10,8 +11,9 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Operands are rounded to f16, and what the gradient of the bias sums up.
-const ROUND: bool = false;
+
+// An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 
 struct Size {
     batch: u32,
@@ -43,31 +45,12 @@ alias Four = vec2<u64>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> dy: array<Four>;
+@group(0) @binding(6) var<storage, read> dy_eights: array<Eight>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
-// Inputs and outputs of a tile.
-const ROWS: u32 = 32u;
-const COLUMNS: u32 = 32u;
 const LANES: u32 = 8u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
-}
 
 // Channels 0, 2, 4 and 6 of eight, and 1, 3, 5 and 7.
 fn even(eight: Eight) -> vec4<f32> {
@@ -160,57 +143,127 @@ fn multiply_inputs(results: ptr<function, array<vec4<f32>, 32>>, first: u32, lef
     add(results, first + 7u, left[1].w, right);
 }
 
-// partial_sums[split, (tap, input), output], and behind a split's those of the bias.
+// What a workgroup adds up: a tap's inputs from `input` on, over pixels begin .. end.
+struct Part {
+    tap: u32,
+    input: u32,
+    begin: u32,
+    end: u32,
+}
+
+// That of a group, where a tile has so many inputs.
+fn part_of(group: vec3<u32>, tile: u32) -> Part {
+    let tiles = (INPUTS + tile - 1u) / tile;
+    let begin = group.z * size.split_rows;
+    let end = min(size.batch * size.frames * MEL, begin + size.split_rows);
+    return Part(group.y / tiles, group.y % tiles * tile, begin, end);
+}
+
+// The pixel of x that meets pixel `row` of dy, which lies at `place`.
+fn meets(part: Part, row: u32, place: vec2<i32>) -> u32 {
+    let time = i32(part.tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u);
+    return neighbour(row, part.end, place, time, i32(part.tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u));
+}
+
+// Where the sum of an input and an output lies, in fours; behind the last tap that of the bias.
+fn sum_place(group: vec3<u32>, tap: u32, input: u32, output: u32) -> u32 {
+    let first = (size.first_split + group.z) * (KERNEL_TIME * KERNEL_MEL * INPUTS + 1u);
+    return ((first + tap * INPUTS + input) * OUTPUTS + output) / 4u;
+}
+
+fn add_up(right: ptr<function, array<vec4<f32>, 8>>, p: u32, end: u32) -> vec4<f32> {
+    var sum = NOTHING;
+    for (var s = 0u; s < 8u; s += 1u) {
+        sum += select(NOTHING, (*right)[s], p + s < end);
+    }
+    return sum;
+}
+
+// partial_sums[split, (tap, input), output], and behind a split's those of the bias. Pixels of dy past the end repeat the last: x has
+// zeros there.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let rows = size.batch * size.frames * MEL;
-    let tiles = (INPUTS + ROWS - 1u) / ROWS;
-    let tap = group.y / tiles;
-    let time = i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u);
-    let mel = i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u);
-    let input = (group.y % tiles) * ROWS;
-    let column = group.x * COLUMNS + 4u * lane;
-    let begin = group.z * size.split_rows;
-    let end = min(rows, begin + size.split_rows);
+    let part = part_of(group, 32u);
+    let column = group.x * 32u + 4u * lane;
+    let inputs = min(vec4<u32>(part.input, part.input + 8u, part.input + 16u, part.input + 24u), vec4<u32>(INPUTS - 8u));
+    let fold0 = fold_of(inputs.x);
+    let fold1 = fold_of(inputs.y);
+    let fold2 = fold_of(inputs.z);
+    let fold3 = fold_of(inputs.w);
     var results: array<vec4<f32>, 32>;
     var sum = NOTHING;
-    let input0 = min(input + 0u, INPUTS - 8u);
-    let fold0 = fold_of(input0);
-    let input1 = min(input + 8u, INPUTS - 8u);
-    let fold1 = fold_of(input1);
-    let input2 = min(input + 16u, INPUTS - 8u);
-    let fold2 = fold_of(input2);
-    let input3 = min(input + 24u, INPUTS - 8u);
-    let fold3 = fold_of(input3);
-    var place = whereabouts(begin + lane);
-    for (var p = begin; p < end; p += 8u) {
-        // Pixels past the end stand for the last: x has zeros there.
-        let row = neighbour(p + lane, end, place, time, mel);
+    var place = whereabouts(part.begin + lane);
+    for (var p = part.begin; p < part.end; p += 8u) {
+        let row = meets(part, p + lane, place);
         place = eight_later(p + 8u + lane, place);
         var right: array<vec4<f32>, 8>;
         for (var s = 0u; s < 8u; s += 1u) {
-            let four = dy[(min(p + s, end - 1u) * size.y_stride + size.y_first + min(column, OUTPUTS - 4u)) / 4u];
+            let four = dy[(min(p + s, part.end - 1u) * size.y_stride + size.y_first + min(column, OUTPUTS - 4u)) / 4u];
             let low = bitcast<vec2<f32>>(vec2<u32>(four));
             let high = bitcast<vec2<f32>>(vec2<u32>(four >> vec2<u32>(32u)));
             right[s] = operand(vec4<f32>(low.x, high.x, low.y, high.y));
         }
         if (group.y == 0u) {
-            for (var s = 0u; s < 8u; s += 1u) {
-                sum += select(NOTHING, right[s], p + s < end);
-            }
+            sum += add_up(&right, p, part.end);
         }
-        multiply_inputs(&results, 0u, activations(row, input0, fold0), &right);
-        multiply_inputs(&results, 8u, activations(row, input1, fold1), &right);
-        multiply_inputs(&results, 16u, activations(row, input2, fold2), &right);
-        multiply_inputs(&results, 24u, activations(row, input3, fold3), &right);
+        multiply_inputs(&results, 0u, activations(row, inputs.x, fold0), &right);
+        multiply_inputs(&results, 8u, activations(row, inputs.y, fold1), &right);
+        multiply_inputs(&results, 16u, activations(row, inputs.z, fold2), &right);
+        multiply_inputs(&results, 24u, activations(row, inputs.w, fold3), &right);
     }
-    let first_sum = (size.first_split + group.z) * (KERNEL_TIME * KERNEL_MEL * INPUTS + 1u) * OUTPUTS / 4u;
-    for (var r = 0u; r < ROWS; r += 1u) {
-        if (input + r < INPUTS && column < OUTPUTS) {
-            partial_sums[first_sum + ((tap * INPUTS + input + r) * OUTPUTS + column) / 4u] = results[r];
+    for (var r = 0u; r < 32u; r += 1u) {
+        if (part.input + r < INPUTS && column < OUTPUTS) {
+            partial_sums[sum_place(group, part.tap, part.input + r, column)] = results[r];
         }
     }
     if (group.y == 0u && column < OUTPUTS) {
-        partial_sums[first_sum + (KERNEL_TIME * KERNEL_MEL * INPUTS * OUTPUTS + column) / 4u] = sum;
+        partial_sums[sum_place(group, KERNEL_TIME * KERNEL_MEL, 0u, column)] = sum;
+    }
+}
+
+// The same of outputs that come in 64s.
+@compute @workgroup_size(LANES)
+fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let part = part_of(group, 16u);
+    let column = group.x * 64u + 8u * lane;
+    let inputs = min(vec2<u32>(part.input, part.input + 8u), vec2<u32>(INPUTS - 8u));
+    let fold0 = fold_of(inputs.x);
+    let fold1 = fold_of(inputs.y);
+    // Of the even outputs, then of the odd ones.
+    var results: array<vec4<f32>, 32>;
+    var sums: array<vec4<f32>, 2>;
+    var place = whereabouts(part.begin + lane);
+    for (var p = part.begin; p < part.end; p += 8u) {
+        let row = meets(part, p + lane, place);
+        place = eight_later(p + 8u + lane, place);
+        var evens: array<vec4<f32>, 8>;
+        var odds: array<vec4<f32>, 8>;
+        for (var s = 0u; s < 8u; s += 1u) {
+            let eight = dy_eights[(min(p + s, part.end - 1u) * size.y_stride + size.y_first + column) / 8u];
+            evens[s] = operand(even(eight));
+            odds[s] = operand(odd(eight));
+        }
+        if (group.y == 0u) {
+            sums[0] += add_up(&evens, p, part.end);
+            sums[1] += add_up(&odds, p, part.end);
+        }
+        let left0 = activations(row, inputs.x, fold0);
+        multiply_inputs(&results, 0u, left0, &evens);
+        multiply_inputs(&results, 16u, left0, &odds);
+        let left1 = activations(row, inputs.y, fold1);
+        multiply_inputs(&results, 8u, left1, &evens);
+        multiply_inputs(&results, 24u, left1, &odds);
+    }
+    for (var r = 0u; r < 16u; r += 1u) {
+        if (part.input + r < INPUTS) {
+            let at = sum_place(group, part.tap, part.input + r, column);
+            partial_sums[at] = vec4<f32>(results[r].x, results[r + 16u].x, results[r].y, results[r + 16u].y);
+            partial_sums[at + 1u] = vec4<f32>(results[r].z, results[r + 16u].z, results[r].w, results[r + 16u].w);
+        }
+    }
+    if (group.y == 0u) {
+        let at = sum_place(group, KERNEL_TIME * KERNEL_MEL, 0u, column);
+        partial_sums[at] = vec4<f32>(sums[0].x, sums[1].x, sums[0].y, sums[1].y);
+        partial_sums[at + 1u] = vec4<f32>(sums[0].z, sums[1].z, sums[0].w, sums[1].w);
     }
 }

@@ -72,6 +72,11 @@ fn add_parts(value: vec2<f32>, lane: u32) -> vec2<f32> {
     return total;
 }
 
+// By its bits: compilers may take it that nothing else occurs.
+fn is_finite(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}
+
 // Mean and inverse deviation of all chains' states; those of the batch move the running ones, where `moves` says so.
 fn statistics(channel: u32, moves: bool) -> vec2<f32> {
     if (EVALUATE) {
@@ -90,7 +95,8 @@ fn statistics(channel: u32, moves: bool) -> vec2<f32> {
         squares += fma(frames * (own.y - mean), own.y - mean, own.z);
     }
     let variance = squares / n;
-    if (moves) {
+    // A batch that overflows counts for nothing: no later one would mend what it left.
+    if (moves && is_finite(mean) && is_finite(variance)) {
         let unbiased = variance * (n / max(1.0, n - 1.0));
         running_mean[channel] = fma(size.momentum, mean - running_mean[channel], running_mean[channel]);
         running_var[channel] = fma(size.momentum, unbiased - running_var[channel], running_var[channel]);

@@ -35,6 +35,9 @@ struct Size {
 }
 var<immediate> size: Size;
 
+// Four pairs of units: the even one of a pair in the lower half of its component, the odd one in the upper.
+alias Eight = vec4<u64>;
+
 // Pairs of units as one number each.
 @group(0) @binding(0) var<storage, read> a: array<u64>;                      // (time, batch, gate, pair)
 @group(0) @binding(1) var<storage, read> weight: array<f32>;                 // (unit before, gate, unit)
@@ -61,16 +64,17 @@ fn join(numbers: vec2<f32>) -> u64 {
     return u64(words.x) | (u64(words.y) << 32u);
 }
 
-fn low(both: vec4<u64>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(vec4<u32>(both));
+// Units 0, 2, 4 and 6 of four pairs, and 1, 3, 5 and 7.
+fn even(eight: Eight) -> vec4<f32> {
+    return bitcast<vec4<f32>>(vec4<u32>(eight));
 }
 
-fn high(both: vec4<u64>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(vec4<u32>(both >> vec4<u32>(32u)));
+fn odd(eight: Eight) -> vec4<f32> {
+    return bitcast<vec4<f32>>(vec4<u32>(eight >> vec4<u32>(32u)));
 }
 
-fn join_four(low: vec4<f32>, high: vec4<f32>) -> vec4<u64> {
-    return vec4<u64>(bitcast<vec4<u32>>(low)) | (vec4<u64>(bitcast<vec4<u32>>(high)) << vec4<u32>(32u));
+fn together(even: vec4<f32>, odd: vec4<f32>) -> Eight {
+    return vec4<u64>(bitcast<vec4<u32>>(even)) | vec4<u64>(bitcast<vec4<u32>>(odd)) << vec4<u32>(32u);
 }
 
 // Without overflow and, unlike WGSL's own, of known accuracy: 1 - e cancels near 0, where the series takes over.
@@ -100,7 +104,7 @@ fn forward_pair(t: u32, sample: u32, pair: u32, first: vec4<f32>, second: vec4<f
         before = split(c[place - size.batch * PAIRS]);
     }
     let cell = fma(forget, before, input * proposed);
-    gates[place] = join_four(
+    gates[place] = together(
         vec4<f32>(input.x, proposed.x, input.y, proposed.y),
         vec4<f32>(forget.x, output.x, forget.y, output.y),
     );
@@ -113,10 +117,10 @@ fn backward_pair(t: u32, sample: u32, pair: u32, later: vec2<f32>) {
     let row = t * size.batch + sample;
     let place = row * PAIRS + pair;
     let open = gates[place];
-    let input = low(open).xz;
-    let forget = high(open).xz;
-    let proposed = low(open).yw;
-    let output = high(open).yw;
+    let input = even(open).xz;
+    let forget = odd(open).xz;
+    let proposed = even(open).yw;
+    let output = odd(open).yw;
     let d = split(dh[place]) + later;
     let squashed = hyperbolic_tangent(split(c[place]));
     var before = vec2<f32>(0.0);
@@ -152,8 +156,8 @@ fn multiply_row(results: ptr<function, array<vec4<f32>, 32>>, row: u32, value: f
 }
 
 fn add(first: ptr<function, vec4<f32>>, second: ptr<function, vec4<f32>>, value: f32, right: vec4<u64>) {
-    *first = fma(vec4<f32>(value), low(right), *first);
-    *second = fma(vec4<f32>(value), high(right), *second);
+    *first = fma(vec4<f32>(value), even(right), *first);
+    *second = fma(vec4<f32>(value), odd(right), *second);
 }
 
 // results += product of a block of the inner dimension: `left` is the lane's pair of each row. That it is as long as the loop
@@ -183,8 +187,8 @@ fn multiply_half(results: ptr<function, array<vec4<f32>, 32>>, left: ptr<functio
 
 fn begin(results: ptr<function, array<vec4<f32>, 32>>, value: vec4<u64>) {
     for (var r = 0u; r < ROWS; r += 1u) {
-        (*results)[2u * r] = low(value);
-        (*results)[2u * r + 1u] = high(value);
+        (*results)[2u * r] = even(value);
+        (*results)[2u * r + 1u] = odd(value);
     }
 }
 
@@ -269,7 +273,7 @@ fn pack_gates(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
             second[gate] = weight[place + 1u];
         }
     }
-    keep(i, count, join_four(first, second));
+    keep(i, count, together(first, second));
 }
 
 // For `backward`: (four blocks, gate, unit after, lane), four pairs of units.
@@ -292,7 +296,7 @@ fn pack_units(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
             second[e] = weight[place + GATES * HIDDEN];
         }
     }
-    keep(i, count, join_four(first, second));
+    keep(i, count, together(first, second));
 }
 
 @compute @workgroup_size(LANES)

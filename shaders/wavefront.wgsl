@@ -23,8 +23,6 @@ const MASK_X: bool = false;
 const MASK_Y: bool = false;
 // Chunks are counted from the last step.
 const FROM_END: bool = false;
-// Operands are rounded to f16.
-const ROUND: bool = false;
 const ROWS: u32 = 64u;
 const COLUMNS: u32 = 64u;
 const WIDE: u32 = 1u;
@@ -43,6 +41,9 @@ const RIGHT_PITCH: u32 = COLUMNS / 4u;
 const LEFT_SIZE: u32 = STEP * LEFT_PITCH;
 const RIGHT_SIZE: u32 = STEP * RIGHT_PITCH;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
+
+// An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 
 struct Size {
     batch: u32,
@@ -87,23 +88,6 @@ fn cell_of(group: vec3<u32>) -> Cell {
 // What a vector of channels of a row is multiplied with.
 fn factor(own: Cell, row: u32, channels: u32, channel: u32) -> vec4<f32> {
     return mask[own.level * LEVEL_MASK + ((row % size.batch) * channels + channel) / 4u];
-}
-
-// An operand of a product: where that is asked for, rounded to the nearest number of f16, ties to even. By its bits: drivers
-// take a conversion there and back for nothing.
-fn operand(value: vec4<f32>) -> vec4<f32> {
-    if (!ROUND) {
-        return value;
-    }
-    let bits = bitcast<vec4<u32>>(value);
-    let magnitude = bits & vec4<u32>(0x7fffffffu);
-    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
-    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
-    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
-    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
-    // What is no number stays none.
-    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
-    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
 }
 
 fn keep_left(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>) {

@@ -37,14 +37,15 @@
 //!   files of equal content are one group. Protocols that separate groups, as published ones do, are named and say so.
 //!   The test part is looked at once per run, with the best validation weights.
 //! - **Shaders are valid as they lie.** The one mechanism that varies them replaces whole lines: `const NAME: type = value;`,
-//!   and those that say how maps are stored; what varies from batch to batch (batch, frames, offsets) is an immediate, so that
-//!   a smaller last batch compiles nothing.
+//!   and those that say what operands of products are and how maps are stored; what varies from batch to batch (batch, frames,
+//!   offsets) is an immediate, so that a smaller last batch compiles nothing.
 //! - **Sums have one order**, which depends on shapes alone; there are no float atomics. The same seed, data and adapter
 //!   give the same bits.
 //! - **Precision belongs to the handle of the device** that a network is built through ([`gpu::Gpu::with_precision`]). Under
 //!   mixed precision every kernel of the convolution family rounds its operands to f16, whichever the adapter gets, and BBNN's
 //!   feature maps are rounded to f16 when they are stored: as halves, where all kernels read these, or as f32 of the same
-//!   numbers (what several products add up in is rounded after each). Gradients, weights, statistics and every sum are f32; statistics are of what is stored.
+//!   numbers (what several products add up in is rounded after each). Gradients, weights, statistics and every sum are f32;
+//!   statistics are of what is stored.
 //! - **Nothing is checked twice at run time.** Kernels run without wgpu's bounds checks, so the kernel tests run with
 //!   them as well.
 //! - **The host does not wait within an epoch**, except for the step before last, and hands nothing over: what an epoch's

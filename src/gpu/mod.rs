@@ -1,9 +1,9 @@
 //! The GPU floor: the only folder that names wgpu.
 //!
 //! [`Gpu`] is a device with its queue and compiled kernels; [`Tensor`] a shaped range of a buffer; [`Shader`] a WGSL
-//! file whose constants are replaced, whose maps are stored as the tensors are that it is given ([`Storage`]), and whose
-//! bindings are found by name; [`Dispatch`] a kernel with its tensors bound, prepared once; [`Pass`] replays dispatches into
-//! as few submissions as their length allows.
+//! file whose constants are replaced, whose operands and maps are as precise as the handle and the tensors that it is given
+//! ([`Precision`], [`Storage`]), and whose bindings are found by name; [`Dispatch`] a kernel with its tensors bound, prepared
+//! once; [`Pass`] replays dispatches into as few submissions as their length allows.
 //!
 //! Invariants:
 //! - a kernel never reads or writes outside its bindings: it is compiled without the runtime checks that would catch it
@@ -41,7 +41,7 @@ pub use precision::Precision;
 pub use profile::{Profile, ProfileRow, Sampling};
 pub use readback::{Arrived, Readback};
 pub use shader::{Dispatch, Shader};
-pub use source::{Constant, shader_names, specialise, specialise_stored};
+pub use source::{Constant, shader_names, specialise, specialise_for};
 pub use staging::{Staging, Stream};
 pub use storage::Storage;
 pub use tensor::{Element, Tensor};

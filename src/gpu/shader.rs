@@ -1,7 +1,7 @@
 //! WGSL kernels whose bindings are found by name.
 
 use super::tensor::Held;
-use super::{Constant, Gpu, GpuError, Tensor, source, specialise_stored};
+use super::{Constant, Gpu, GpuError, Tensor, source, specialise_for};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -55,8 +55,8 @@ impl Shader {
     /// Compiles `entry` with `constants` replaced (once per device) and binds `tensors` by their WGSL names.
     ///
     /// Exactly the storage and uniform variables that the entry point uses must be given. A tensor may stand under two names
-    /// only if both read or both write; what is uniform lies in a [`Gpu::uniform_tensor`]. Maps are read and written as the
-    /// tensors store them.
+    /// only if both read or both write; what is uniform lies in a [`Gpu::uniform_tensor`]. Operands
+    /// are as precise as the handle, maps are read and written as the tensors store them.
     pub fn dispatch(
         &self,
         gpu: &Gpu,
@@ -69,7 +69,7 @@ impl Shader {
             entry: entry.into(),
             problem,
         })?;
-        let source = specialise_stored(self.0, constants, storage)?;
+        let source = specialise_for(self.0, constants, gpu.precision(), storage)?;
         let kernel = {
             let mut kernels = gpu.kernels().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let key = (source, entry.to_owned());

@@ -1,8 +1,8 @@
-//! Shader texts and the one way they are varied: whole lines are replaced, `const NAME: type = value;` and those that say how maps
-//! are stored ([`Storage`]).
+//! Shader texts and the one way they are varied: whole lines are replaced, `const NAME: type = value;` and those that say what
+//! operands of products are ([`Precision`]) and how maps are stored ([`Storage`]).
 
 use super::storage::{self, Storage};
-use super::{GpuError, Tensor};
+use super::{GpuError, Precision, Tensor};
 use std::fmt::Write;
 
 macro_rules! shaders {
@@ -34,7 +34,6 @@ const SHADERS: &[(&str, &str)] = shaders![
     "convolution_wide",
     "convolution_wide_back",
     "convolution_wide_weight",
-    "convolution_wide_weight64",
     "dropout",
     "gather",
     "global_average_pool",
@@ -133,10 +132,16 @@ pub(super) fn storage_of(name: &str, tensors: &[(&str, &Tensor)]) -> Result<Stor
     storage::of(text, tensors)
 }
 
-/// As [`specialise`], with maps stored like that, if the shader says how it stores them: see `gpu/storage.rs`.
-pub fn specialise_stored(name: &str, constants: &[(&str, Constant)], storage: Storage) -> Result<String, GpuError> {
+/// As [`specialise`], with products of operands in that precision and maps stored like that, if the shader says how it stores
+/// them: see `gpu/storage.rs`.
+pub fn specialise_for(
+    name: &str,
+    constants: &[(&str, Constant)],
+    precision: Precision,
+    storage: Storage,
+) -> Result<String, GpuError> {
     let problem = || GpuError::Constant { shader: name.into(), problem: format!("it does not store {storage:?}") };
-    storage::stored(specialise(name, constants)?, storage).ok_or_else(problem)
+    storage::varied(specialise(name, constants)?, precision, storage).ok_or_else(problem)
 }
 
 /// The text of shader `name` with its constants replaced. Every constant must stand in the file on a line of its own,

@@ -1,10 +1,13 @@
-//! What maps are stored as, and the lines of shaders that say so.
+//! What numbers products are made of and maps stored as, and the lines of shaders that say so.
+//!
+//! A shader that rounds operands in mixed precision has a function `operand` of one line, which returns what it is given and is
+//! replaced there: precision is that of the handle of the device.
 //!
 //! A shader that reads or writes maps binds them as `array<Stored>`, four channels at a time, or as `array<Word>`, and has lines
 //! that say what these are: numbers as they are. They are replaced as a whole where maps are stored otherwise. Which it is follows
 //! from the tensors that are bound, so that no kernel reads halves as floats.
 
-use super::{Element, Tensor};
+use super::{Element, Precision, Tensor};
 use std::fmt::Write;
 
 /// What the maps that a kernel is given are stored as.
@@ -19,8 +22,7 @@ pub enum Storage {
     Halves,
 }
 
-/// A line that says how numbers are stored, and what it becomes where they are rounded, and where they are halves; empty where it
-/// does not say it.
+/// A line that says how numbers are stored, and what it becomes where they are rounded, and where they are halves.
 pub(super) const LINES: [[&str; 3]; 10] = [
     ["alias Stored = vec4<f32>;", "alias Stored = vec4<f32>;", "alias Stored = vec2<u32>;"],
     [
@@ -55,11 +57,28 @@ pub(super) const LINES: [[&str; 3]; 10] = [
         "fn kept(four: vec4<f32>) -> vec4<f32> { return nearest_halves(four); }",
         "fn kept(four: vec4<f32>) -> vec4<f32> { return nearest_halves(four); }",
     ],
-    ["const ROUND_Y: bool = false;", "const ROUND_Y: bool = true;", ""],
+    [
+        "fn kept(value: f32) -> f32 { return value; }",
+        "fn kept(value: f32) -> f32 { return nearest_half(value); }",
+        "fn kept(value: f32) -> f32 { return nearest_half(value); }",
+    ],
+];
+
+/// A line that says what operands of products are, and what it becomes in mixed precision.
+const OPERANDS: [[&str; 2]; 3] = [
+    [
+        "fn operand(value: vec4<f32>) -> vec4<f32> { return value; }",
+        "fn operand(value: vec4<f32>) -> vec4<f32> { return nearest_halves(value); }",
+    ],
+    [
+        "fn operands(value: vec4<f32>) -> vec4<f32> { return value; }",
+        "fn operands(value: vec4<f32>) -> vec4<f32> { return nearest_halves(value); }",
+    ],
+    ["fn operand(value: f32) -> f32 { return value; }", "fn operand(value: f32) -> f32 { return nearest_half(value); }"],
 ];
 
 /// What the lines may ask for, at the end of the text. By integers: what pack2x16float makes of ties, of numbers beyond the largest
-/// half and of what is no number is up to the driver.
+/// half and of what is no number is up to the driver, and a conversion there and back drivers take for nothing.
 const HELPERS: &str = "
 // The bits of the nearest halves, ties to even.
 fn half_bits(four: vec4<f32>) -> vec4<u32> {
@@ -74,37 +93,52 @@ fn half_bits(four: vec4<f32>) -> vec4<u32> {
     return half | bits >> vec4<u32>(16u) & vec4<u32>(0x8000u);
 }
 
-fn nearest_halves(four: vec4<f32>) -> vec4<f32> {
-    let half = half_bits(four);
-    return vec4<f32>(unpack2x16float(half.x | half.y << 16u), unpack2x16float(half.z | half.w << 16u));
+// The nearest numbers of f16, ties to even.
+fn nearest_halves(value: vec4<f32>) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(value);
+    let magnitude = bits & vec4<u32>(0x7fffffffu);
+    let normal = (magnitude + vec4<u32>(0xfffu) + (magnitude >> vec4<u32>(13u) & vec4<u32>(1u))) & vec4<u32>(0xffffe000u);
+    let small = bitcast<vec4<u32>>(round(abs(value) * 16777216.0) / 16777216.0);
+    var rounded = select(normal, small, magnitude < vec4<u32>(0x38800000u));
+    rounded = select(rounded, vec4<u32>(0x7f800000u), rounded >= vec4<u32>(0x47800000u));
+    // What is no number stays none.
+    rounded = select(rounded, magnitude, magnitude > vec4<u32>(0x7f800000u));
+    return bitcast<vec4<f32>>(rounded | bits & vec4<u32>(0x80000000u));
+}
+
+fn nearest_half(value: f32) -> f32 {
+    return nearest_halves(vec4<f32>(value)).x;
 }
 ";
 
-/// All of the text that maps' storage brings into shaders.
+/// All of the text that this brings into shaders.
 pub(super) fn texts() -> impl Iterator<Item = &'static str> {
-    LINES.iter().flatten().copied().chain([HELPERS])
+    LINES.iter().flatten().chain(OPERANDS.iter().flatten()).copied().chain([HELPERS])
 }
 
-/// `text` with maps stored like that; nothing where it does not say how it stores them.
-pub(super) fn stored(text: String, storage: Storage) -> Option<String> {
+/// `text` with products of operands in that precision and maps stored like that; nothing where it does not say how it stores them.
+pub(super) fn varied(text: String, precision: Precision, storage: Storage) -> Option<String> {
     let column = match storage {
-        Storage::Floats => return Some(text),
+        Storage::Floats => 0,
         Storage::Rounded => 1,
         Storage::Halves => 2,
     };
     let mut output = String::with_capacity(text.len() + 2048);
-    let mut found = false;
+    // Whether a line asks for helpers, and whether the text says how it stores maps.
+    let (mut asks, mut says) = (false, storage == Storage::Floats);
     for line in text.lines() {
-        let replaced = LINES.iter().find(|lines| lines[0] == line).map(|lines| lines[column]);
-        found |= replaced.is_some_and(|replaced| replaced != line);
-        // What cannot be stored like that is not in the text.
-        if replaced == Some("") {
-            return None;
-        }
-        let _ = writeln!(output, "{}", replaced.unwrap_or(line));
+        let maps = LINES.iter().find(|lines| lines[0] == line).map(|lines| lines[column]);
+        // Halves are bound as words or fours of their own.
+        says |= maps.is_some_and(|maps| maps != line && (storage == Storage::Rounded || line.starts_with("alias ")));
+        let operands = OPERANDS.iter().find(|lines| lines[0] == line && precision == Precision::Mixed).map(|lines| lines[1]);
+        let becomes = maps.or(operands).unwrap_or(line);
+        asks |= becomes != line;
+        let _ = writeln!(output, "{becomes}");
     }
-    output.push_str(HELPERS);
-    found.then_some(output)
+    if asks {
+        output.push_str(HELPERS);
+    }
+    says.then_some(output)
 }
 
 /// A storage variable as its line declares it.

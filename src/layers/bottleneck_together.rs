@@ -3,7 +3,7 @@
 
 use super::unit::{EPSILON, MOMENTUM};
 use super::{ConvolutionShape, Gradient, ImageContext, Mode, Parameters, Size, Slices, UnitInput, UnitOutput};
-use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Precision, Shader, Tensor};
+use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const BOTTLENECK: Shader = Shader("bottleneck");
 const FORWARD: Shader = Shader("bottleneck_tiled");
@@ -217,10 +217,8 @@ impl Together {
             BOTTLENECK.dispatch(gpu, entry, &constants[..uses_epsilon], tensors)
         };
         let product = |shader: Shader, entry: &str, tile: BottleneckTile, tensors: &[(&str, &Tensor)]| {
-            let round = (gpu.precision() == Precision::Mixed).into();
             let pooled = (!taps.is_empty()).into();
-            let sizes =
-                [("FIRST", first.into()), ("OTHER", other.into()), ("POOLED", pooled), ("MEL", mel.into()), ("ROUND", round)];
+            let sizes = [("FIRST", first.into()), ("OTHER", other.into()), ("POOLED", pooled), ("MEL", mel.into())];
             shader.dispatch(gpu, entry, &[&constants[..2], &sizes, &tile.constants()].concat(), tensors)
         };
         let (mut forward, mut forward_with_moments, mut backward, mut backward_weight) =

@@ -207,12 +207,12 @@ impl Convolution {
         };
         let prepare = |operation: Operation, entry: &str, tensors: &[(&str, &Tensor)]| {
             let variant = variants.of(operation);
-            let mut constants = [&constants[..], &variant.constants(gpu, operation, shape)].concat();
+            let mut constants = [&constants[..], &variant.constants(operation, shape)].concat();
             constants.extend(taken_back.filter(|_| entry == FOLDED).map(|(_, first)| ("STATISTICS_FIRST", first.into())));
             variant.shader(operation).dispatch(gpu, entry, &constants, tensors)
         };
         let bias_variant = variants.backward_weight.of_bias();
-        let bias_constants = [&constants[..], &bias_variant.constants(gpu, Operation::BackwardWeight, shape)].concat();
+        let bias_constants = [&constants[..], &bias_variant.constants(Operation::BackwardWeight, shape)].concat();
         for samples in slices.ranges() {
             let (x, y, dy) = (x.slice(&samples), y.slice(&samples), dy.slice(&samples));
             let inputs = [("x", &x), ("scale", scale), ("shift", shift)];
@@ -222,8 +222,9 @@ impl Convolution {
                 forward.push(("partial_sums", scratch));
                 layer.forward_with_moments.push(prepare(Operation::Forward, "forward_with_moments", &forward)?);
             }
-            let backward_weight = [&inputs[..], &[("dy", &dy), ("partial_sums", scratch)]].concat();
-            layer.backward_weight.push(prepare(Operation::BackwardWeight, "backward_weight", &backward_weight)?);
+            let [entry, gradient] = variants.backward_weight.weight_entry(shape);
+            let backward_weight = [&inputs[..], &[(gradient, &dy), ("partial_sums", scratch)]].concat();
+            layer.backward_weight.push(prepare(Operation::BackwardWeight, entry, &backward_weight)?);
             if let Some((dx, _)) = dx {
                 let dx = dx.slice(&samples);
                 let product = [("dy", &dy), ("weight", &weight.value), ("dx", &dx)];

@@ -46,9 +46,8 @@ enum Family {
     Subgroup { lanes: usize },
     /// `convolution_aligned_subgroup.wgsl`
     AlignedSubgroup { lanes: usize },
-    /// `convolution_wide.wgsl`, `convolution_wide_back.wgsl`, and for the weight's gradient, where `outputs` is 32,
-    /// `convolution_wide_weight.wgsl`, where it is 64 `convolution_wide_weight64.wgsl`.
-    Wide { outputs: usize },
+    /// `convolution_wide.wgsl`, `convolution_wide_back.wgsl` and `convolution_wide_weight.wgsl`
+    Wide,
 }
 
 /// A way to run a convolution: its shaders, with the tiles that their workgroups own.
@@ -87,6 +86,11 @@ const MATRIX: [ConvolutionVariant; 6] = [
 
 /// Workgroups of a weight's gradient that keep the processors of a software adapter busy.
 const SOFTWARE_GROUPS: usize = 32;
+/// Whether `convolution_wide_weight.wgsl` has a kernel of its own for these outputs.
+fn in_64s(shape: ConvolutionShape) -> bool {
+    shape.outputs.is_multiple_of(64)
+}
+
 /// Bytes of x and dy that stay in the cache of one of its processors.
 const SOFTWARE_CACHE: usize = 1 << 20;
 
@@ -101,7 +105,7 @@ impl ConvolutionVariant {
         let mut subgroups = Vec::new();
         if summary.subgroups && least == most && least >= 8 {
             if least == 8 && summary.is_software() && summary.integers_64 {
-                subgroups.extend([64, 32].map(|outputs| Self(Family::Wide { outputs })));
+                subgroups.push(Self(Family::Wide));
             }
             subgroups.extend([Self(Family::AlignedSubgroup { lanes: least }), Self(Family::Subgroup { lanes: least })]);
         }
@@ -120,7 +124,7 @@ impl ConvolutionVariant {
         alignment.is_multiple_of(match self.0 {
             Family::Plain | Family::Subgroup { .. } => 1,
             Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => 4,
-            Family::Wide { .. } => 8,
+            Family::Wide => 8,
         })
     }
 
@@ -139,12 +143,9 @@ impl ConvolutionVariant {
         gpu.may_choose("tiled") || (gpu.may_choose("matrix") && convolution_matrix::runs_on(gpu.summary()))
     }
 
-    /// Whether the adapter's workgroups hold its tile of an operation, and that suits the shape.
+    /// Whether the adapter's workgroups hold its tile of an operation.
     pub(super) fn fits(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> bool {
-        match self.0 {
-            Family::Wide { outputs: 64 } => operation != Operation::BackwardWeight || shape.outputs.is_multiple_of(64),
-            _ => self.matrix_tile(operation).is_none_or(|tile| tile.fits(gpu.summary(), operation, shape)),
-        }
+        self.matrix_tile(operation).is_none_or(|tile| tile.fits(gpu.summary(), operation, shape))
     }
 
     /// The name of its shader.
@@ -181,22 +182,20 @@ impl ConvolutionVariant {
             (Family::Matrix { .. }, Operation::Forward) => "convolution_matrix",
             (Family::Subgroup { .. }, _) => "convolution_subgroup",
             (Family::AlignedSubgroup { .. }, _) => "convolution_aligned_subgroup",
-            (Family::Wide { outputs: 64 }, Operation::BackwardWeight) => "convolution_wide_weight64",
-            (Family::Wide { .. }, Operation::BackwardWeight) => "convolution_wide_weight",
-            (Family::Wide { .. }, Operation::BackwardInput) => "convolution_wide_back",
-            (Family::Wide { .. }, Operation::Forward) => "convolution_wide",
+            (Family::Wide, Operation::BackwardWeight) => "convolution_wide_weight",
+            (Family::Wide, Operation::BackwardInput) => "convolution_wide_back",
+            (Family::Wide, Operation::Forward) => "convolution_wide",
         })
     }
 
     /// The constants that only its shader has.
-    pub(super) fn constants(&self, gpu: &Gpu, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
-        let round = ("ROUND", (gpu.precision() == Precision::Mixed).into());
+    pub(super) fn constants(&self, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         match self.0 {
-            Family::Plain | Family::Wide { .. } => vec![round],
-            Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![round, ("LANES", lanes.into())],
+            Family::Plain | Family::Wide => Vec::new(),
+            Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation);
-                vec![round, ("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
+                vec![("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
             }
             // They always round.
             Family::Matrix { product, .. } => self.matrix_tile(operation).unwrap_or(product).constants(operation, shape),
@@ -215,8 +214,7 @@ impl ConvolutionVariant {
             (Family::Matrix { product, .. }, _) => narrow(product.rows, product.columns),
             (Family::Subgroup { lanes }, _) => narrow(16, 4 * lanes),
             (Family::AlignedSubgroup { lanes }, _) => narrow(32, 4 * lanes),
-            (Family::Wide { outputs: 64 }, Operation::BackwardWeight) => narrow(16, 64),
-            (Family::Wide { .. }, _) => narrow(32, 32),
+            (Family::Wide, _) => narrow(32, 32),
         }
     }
 
@@ -228,10 +226,18 @@ impl ConvolutionVariant {
         }
     }
 
+    /// The entry of the weight's gradient, and what that calls dy.
+    pub(super) fn weight_entry(&self, shape: ConvolutionShape) -> [&'static str; 2] {
+        match self.0 {
+            Family::Wide if in_64s(shape) => ["backward_weight_of_64", "dy_eights"],
+            _ => [Operation::BackwardWeight.entry(), "dy"],
+        }
+    }
+
     /// Most parts of `rows` pixels that its kernel of the weight's gradient runs over.
     pub(super) fn splits(&self, shape: ConvolutionShape, rows: usize, software: bool) -> usize {
         let most = shape.splits();
-        if !software || !matches!(self.0, Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. }) {
+        if !software || !matches!(self.0, Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide) {
             return most;
         }
         // Processors are few, and every part's sums are stored and read again: as few as keep the processors busy, with what
@@ -249,14 +255,14 @@ impl ConvolutionVariant {
     /// Whether its kernels do what stands beside a product as well: forward brings the moments of y, the gradient of x is taken
     /// back through the fold, that of the bias comes along with the weight's.
     pub(super) fn is_fused(&self) -> bool {
-        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. })
+        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } | Family::Wide)
     }
 
     /// The variant whose kernel sums up the gradient of the bias alone.
     pub(super) fn of_bias(self) -> Self {
         match self.0 {
             Family::AlignedSubgroup { .. } => self,
-            Family::Wide { .. } => Self(Family::AlignedSubgroup { lanes: 8 }),
+            Family::Wide => Self(Family::AlignedSubgroup { lanes: 8 }),
             _ => Self::PLAIN,
         }
     }
@@ -284,12 +290,15 @@ impl ConvolutionVariant {
 
     /// Workgroups of the weight gradient.
     pub(super) fn weight_grid(&self, shape: ConvolutionShape, splits: usize) -> Grid {
-        let tile = self.tile(Operation::BackwardWeight);
+        let tile = match self.0 {
+            Family::Wide if in_64s(shape) => Tile { rows: 16, columns: 64, wide: 1 },
+            _ => self.tile(Operation::BackwardWeight),
+        };
         let taps = shape.kernel[0] * shape.kernel[1];
         let [columns, splits] = [shape.outputs.div_ceil(tile.columns), splits].map(|count| count as u32);
         match self.0 {
             // All rows of a tile are of one tap.
-            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide { .. } => {
+            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide => {
                 Grid([columns, (taps * shape.inputs.div_ceil(tile.rows)) as u32, splits])
             }
             Family::Matrix { weight, .. } => {
@@ -321,7 +330,8 @@ mod tests {
                 constants.extend(sizes.iter().chain(&channels).map(|&(name, size)| (name, size.into())));
                 constants.extend(tile.constants(operation, shape));
                 // Halves are what they are for; as floats all of them are tried by other tests, too.
-                let text = crate::gpu::specialise_stored(variant.shader(operation).0, &constants, Storage::Halves).unwrap();
+                let shader = variant.shader(operation).0;
+                let text = crate::gpu::specialise_for(shader, &constants, Precision::Mixed, Storage::Halves).unwrap();
                 let label = format!("{} of {shape:?}", variant.label(operation));
                 let module =
                     naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{label}: {}", e.emit_to_string(&text)));

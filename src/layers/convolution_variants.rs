@@ -58,9 +58,7 @@ impl ConvolutionVariants {
         let mut takes = ConvolutionVariant::available(gpu);
         takes.retain(|variant| variant.takes(alignment) && (!halves || variant.takes_halves()));
         if !gpu.chooses_kernels() {
-            return Self::each(|operation| {
-                *takes.iter().find(|variant| variant.fits(gpu, operation, shape)).unwrap_or(&takes[0])
-            });
+            return takes[0].into();
         }
         Self::each(|operation| {
             if operation == Operation::BackwardInput && !dx {

@@ -3,7 +3,7 @@
 use super::wavefront::{Ahead, StackTensors, WavefrontPlan};
 use super::wavefront_schedule::Chunk;
 use super::{Dropout, Layer, Map, Mode, SequenceContext, Size};
-use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Precision, Shader, Tensor};
+use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const WAVEFRONT: Shader = Shader("wavefront");
 
@@ -63,7 +63,7 @@ impl BoundaryProducts {
         }
         let [weight, bias] = [0, 2].map(|which| tensors.parameters(context.parameters, which, 1));
         let product = |[inputs, outputs]: [usize; 2], weight: (&Tensor, usize), bias: (&Tensor, usize), x, y, back: bool| {
-            let mut constants = constants(gpu, plan, [inputs, outputs]);
+            let mut constants = constants(plan, [inputs, outputs]);
             constants.extend([
                 ("LEVEL_ROWS", tensors.level_rows.into()),
                 ("LEVEL_WEIGHT", (weight.1 / 4).into()),
@@ -140,7 +140,7 @@ impl Transpose {
         (from, apart): (&Tensor, usize),
         to: &Tensor,
     ) -> Result<Self, GpuError> {
-        let mut constants = constants(gpu, plan, [inputs, outputs]);
+        let mut constants = constants(plan, [inputs, outputs]);
         constants.push(("LEVEL_WEIGHT", (apart / 4).into()));
         let kernel = WAVEFRONT.dispatch(gpu, "transpose", &constants, &[("original", from), ("transposed", to)])?;
         Ok(Self { kernel, count, elements: inputs * outputs })
@@ -152,7 +152,7 @@ impl Transpose {
     }
 }
 
-fn constants(gpu: &Gpu, plan: WavefrontPlan, [inputs, outputs]: [usize; 2]) -> Vec<(&'static str, Constant)> {
+fn constants(plan: WavefrontPlan, [inputs, outputs]: [usize; 2]) -> Vec<(&'static str, Constant)> {
     let [rows, columns, wide] = plan.tile;
     vec![
         ("INPUTS", inputs.into()),
@@ -160,6 +160,5 @@ fn constants(gpu: &Gpu, plan: WavefrontPlan, [inputs, outputs]: [usize; 2]) -> V
         ("ROWS", rows.into()),
         ("COLUMNS", columns.into()),
         ("WIDE", wide.into()),
-        ("ROUND", (gpu.precision() == Precision::Mixed).into()),
     ]
 }

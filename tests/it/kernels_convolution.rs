@@ -57,8 +57,8 @@ fn try_variant(shader: &str, precision: Precision, cases: [&[convolution::Case];
         println!("{} cannot run {shader} in {precision}", devices()[0].summary().name);
     }
     for (i, variant) in variants.into_iter().enumerate() {
-        // Of tiles after the first, which is mostly the same text, a few cases.
-        let few = if i == 0 || shader == "convolution_wide" { cases } else { [&cases[0][..cases[0].len().min(4)], &[]] };
+        // Of tiles after the first, which is the same text, a few cases.
+        let few = if i == 0 { cases } else { [&cases[0][..cases[0].len().min(4)], &[]] };
         let cases = few.map(|cases| cases.iter().copied().filter(|case| case.fits(variant)).collect::<Vec<_>>());
         try_each([&cases[0], &cases[1]], |gpu, case| {
             let gpu = gpu.with_precision(precision);
@@ -210,7 +210,7 @@ fn units_agree_with_their_references() {
         for variant in ConvolutionVariant::available(&devices()[0].with_precision(precision)) {
             let name = variant.name();
             // One of each shader; in mixed precision those that have no other.
-            if name == "convolution_subgroup" || tried.contains(&name) && name != "convolution_wide" {
+            if name == "convolution_subgroup" || tried.contains(&name) {
                 continue;
             }
             tried.push(name);
@@ -262,7 +262,7 @@ fn units_over_rounded_maps_and_halves_agree_with_their_references() {
     let mut tried = Vec::new();
     for variant in ConvolutionVariant::available(&devices()[0].with_precision(Precision::Mixed)) {
         let name = variant.name();
-        if tried.contains(&name) && name != "convolution_wide" {
+        if tried.contains(&name) {
             continue;
         }
         tried.push(name);

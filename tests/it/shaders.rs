@@ -1,7 +1,9 @@
 //! The WGSL files themselves: listed, valid as they lie, translatable for every interface, and varied only by constants
 //! that they have. Nothing here but one test needs an adapter.
 
-use melgrad::gpu::{Constant, Element, Gpu, GpuError, GpuOptions, Shader, Storage, shader_names, specialise, specialise_stored};
+use melgrad::gpu::{
+    Constant, Element, Gpu, GpuError, GpuOptions, Precision, Shader, Storage, shader_names, specialise, specialise_for,
+};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::path::Path;
@@ -39,11 +41,12 @@ fn texts() -> Vec<(String, String)> {
     texts
 }
 
-/// Also with maps stored otherwise.
+/// Also with operands rounded, and maps stored otherwise.
 fn stored_texts() -> Vec<(String, String)> {
     let stored = |name: &str| {
         let stem = name.trim_end_matches(".wgsl");
-        let texts = [Storage::Rounded, Storage::Halves].map(|storage| specialise_stored(stem, &[], storage).ok());
+        let texts = [Storage::Floats, Storage::Rounded, Storage::Halves];
+        let texts = texts.map(|storage| specialise_for(stem, &[], Precision::Mixed, storage).ok());
         texts.into_iter().flatten().map(|text| (name.to_owned(), text)).collect::<Vec<_>>()
     };
     let texts = texts();
@@ -163,7 +166,8 @@ fn constants_replace_whole_lines_and_wrong_ones_are_errors() {
 /// A line that nobody replaces would leave a map stored as it is where others are not.
 #[test]
 fn shaders_say_how_they_store_maps_in_lines_that_are_replaced() {
-    let takes = |storage| shader_names().filter(|name| specialise_stored(name, &[], storage).is_ok()).collect::<Vec<_>>();
+    let takes =
+        |storage| shader_names().filter(|name| specialise_for(name, &[], Precision::F32, storage).is_ok()).collect::<Vec<_>>();
     assert_eq!(takes(Storage::Floats).len(), shader_names().count());
     let halves = takes(Storage::Halves);
     for (name, text) in texts() {
@@ -171,15 +175,19 @@ fn shaders_say_how_they_store_maps_in_lines_that_are_replaced() {
         let reads = text.contains(": array<Stored>;") || text.contains(": array<Word>;");
         assert_eq!(reads, halves.contains(&stem), "{name}");
         for line in text.lines() {
-            let says =
-                ["alias Stored", "alias Word", "const PER_WORD", "const ROUND_Y", "fn unpacked(", "fn packed(", "fn number("]
-                    .into_iter()
-                    .chain(["fn word(", "fn kept(", "fn picked("])
-                    .any(|start| line.starts_with(start));
+            let says = ["alias Stored", "alias Word", "const PER_WORD", "fn unpacked(", "fn packed(", "fn number("]
+                .into_iter()
+                .chain(["fn word(", "fn kept(", "fn picked("])
+                .any(|start| line.starts_with(start));
             if says {
-                let stays =
-                    |storage| specialise_stored(stem, &[], storage).is_ok_and(|text| text.lines().any(|other| other == line));
+                let stays = |storage| {
+                    specialise_for(stem, &[], Precision::F32, storage).is_ok_and(|text| text.lines().any(|other| other == line))
+                };
                 assert!(!stays(Storage::Halves), "{name}: {line}");
+            }
+            if line.starts_with("fn operand") {
+                let mixed = specialise_for(stem, &[], Precision::Mixed, Storage::Floats).unwrap();
+                assert!(mixed.lines().all(|other| other != line), "{name}: {line}");
             }
         }
     }
@@ -237,29 +245,24 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 
 /// Files that share a decomposition, and the functions that are the same in them.
 const SHARED: [(&[&str], &[&str]); 17] = [
-    (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows", "operand"]),
-    (&["convolution_tiled", "convolution_tiled_weight", "convolution_aligned_subgroup", "convolution_wide"], &["operand"]),
+    (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows"]),
+    (&["convolution_wide", "convolution_wide_back", "convolution_wide_weight"], &["even", "odd", "whereabouts", "neighbour"]),
     (
-        &["convolution_wide", "convolution_wide_back", "convolution_wide_weight", "convolution_wide_weight64"],
-        &["operand", "even", "odd", "whereabouts", "neighbour"],
+        &["convolution_wide", "convolution_wide_back", "indrnn_wide", "batch_norm_wide", "rnn_wide", "lstm_wide", "gru_wide"],
+        &["even", "odd", "together"],
     ),
-    (
-        &["convolution_wide_weight", "convolution_wide_weight64"],
-        &["eight_later", "fold_of", "activations", "add", "multiply_inputs"],
-    ),
-    (
-        &["convolution_wide", "convolution_wide_back", "convolution_wide_weight64", "indrnn_wide", "batch_norm_wide"],
-        &["together"],
-    ),
-    (&["convolution_wide", "indrnn_wide", "batch_norm_wide"], &["even", "odd"]),
+    (&["rnn_wide", "lstm_wide", "gru_wide"], &["split", "join", "hyperbolic_tangent", "begin", "of_row", "keep", "unit_at"]),
+    // Of three gates a lane keeps three numbers of four.
+    (&["rnn_wide", "lstm_wide"], &["multiply_row", "add", "multiply", "multiply_half"]),
+    (&["lstm_wide", "gru_wide"], &["logistic", "pack_units", "backward"]),
     (&["convolution_wide", "convolution_wide_back"], &["neighbours", "channels", "add", "known", "rows_of", "total"]),
-    (&["convolution", "convolution_subgroup"], &["operand"]),
-    (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["operand", "multiply", "add_rows"]),
-    (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["operand", "multiply"]),
+    (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["multiply", "add_rows"]),
+    (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["multiply"]),
     (&["bottleneck_tiled", "bottleneck_tiled_back", "bottleneck_tiled_weight"], &["winners", "read_x"]),
-    (&["batch_norm", "bottleneck"], &["add_parts", "is_finite"]),
+    (&["batch_norm", "bottleneck"], &["add_parts"]),
+    (&["batch_norm", "bottleneck", "indrnn_fold"], &["is_finite"]),
     (&["stem", "pooled"], &["add_lanes"]),
-    (&["convolution_tiled", "wavefront"], &["operand", "keep_left", "keep_weights", "multiply"]),
+    (&["convolution_tiled", "wavefront"], &["keep_left", "keep_weights", "multiply"]),
     (&["indrnn", "indrnn_scan"], &["with_value", "through_norm"]),
     (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "lay_out", "add_rows"]),
     (
