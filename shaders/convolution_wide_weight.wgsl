@@ -1,9 +1,10 @@
 // The gradients of weight and bias for `convolution_wide.wgsl`.
 //
-// Decomposition: a workgroup is one subgroup. It owns 32 inputs of a tap x 32 outputs of a split of the pixels, a lane four of the
-// outputs; or 16 x 64, a lane eight of them, which it loads at once. Eight pixels at a time: a lane loads the inputs of one, and
-// broadcasts them. Groups: x = tiles of outputs, y = tiles of inputs of each tap, of which the first also sum up the gradient
-// itself, z = splits.
+// Decomposition: a workgroup is one subgroup. It owns TILE inputs x 32 outputs of all taps along mel of a split of the pixels, a lane
+// four of the outputs; or, of a 1x1 kernel, 16 x 64, a lane eight of the outputs, which it loads at once. Eight pixels of a frame at a
+// time: a lane loads the inputs of one, and of one among those that the kernel reaches behind them, and broadcasts them. Kernels
+// that reach beyond a pixel need bands in eights. Groups: x = tiles of outputs, y = tiles of inputs of each tap along time, of
+// which the first also sum up the gradient itself, z = splits.
 
 const KERNEL_TIME: u32 = 3u;
 const KERNEL_MEL: u32 = 3u;
@@ -11,6 +12,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Inputs of a workgroup.
+const TILE: u32 = 16u;
 
 // An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
 fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
@@ -49,6 +52,8 @@ alias Four = vec2<u64>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
 const LANES: u32 = 8u;
+// Pixels that eight and a kernel around them reach, at most 16.
+const WINDOW: u32 = LANES + KERNEL_MEL - 1u;
 const OUTSIDE: u32 = 0xffffffffu;
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
@@ -64,17 +69,6 @@ fn odd(eight: Eight) -> vec4<f32> {
 // Time and mel of a row.
 fn whereabouts(row: u32) -> vec2<i32> {
     return vec2<i32>(i32((row / MEL) % size.frames), i32(row % MEL));
-}
-
-// The row that lies `time` and `mel` steps from `row`, which lies at `place`, or OUTSIDE in the padding and past the end.
-fn neighbour(row: u32, rows: u32, place: vec2<i32>, time: i32, mel: i32) -> u32 {
-    if (KERNEL_TIME * KERNEL_MEL == 1u) {
-        return select(OUTSIDE, row, row < rows);
-    }
-    let t = place.x + time;
-    let m = place.y + mel;
-    let inside = row < rows && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
-    return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
 // Where the pixel eight after one at `place` lies.
@@ -119,33 +113,44 @@ fn activations(row: u32, channel: u32, fold: Fold) -> array<vec4<f32>, 2> {
     return array<vec4<f32>, 2>(operand(select(evens, NOTHING, outside)), operand(select(odds, NOTHING, outside)));
 }
 
-// results[r] += eight pixels of an input, of which lane s holds pixel s, with those of the outputs.
-fn add(results: ptr<function, array<vec4<f32>, 32>>, r: u32, left: f32, right: ptr<function, array<vec4<f32>, 8>>) {
-    var sum = fma(vec4<f32>(subgroupBroadcast(left, 0u)), (*right)[0], (*results)[r]);
-    sum = fma(vec4<f32>(subgroupBroadcast(left, 1u)), (*right)[1], sum);
-    sum = fma(vec4<f32>(subgroupBroadcast(left, 2u)), (*right)[2], sum);
-    sum = fma(vec4<f32>(subgroupBroadcast(left, 3u)), (*right)[3], sum);
-    sum = fma(vec4<f32>(subgroupBroadcast(left, 4u)), (*right)[4], sum);
-    sum = fma(vec4<f32>(subgroupBroadcast(left, 5u)), (*right)[5], sum);
-    sum = fma(vec4<f32>(subgroupBroadcast(left, 6u)), (*right)[6], sum);
-    (*results)[r] = fma(vec4<f32>(subgroupBroadcast(left, 7u)), (*right)[7], sum);
+// Eight inputs of the pixels of a window: lane s holds those of pixel s, and of pixel 8 + s; the even and the odd ones of each.
+alias Window = array<vec4<f32>, 4>;
+
+// The sums of a lane: element r + TILE k is input r of tap k.
+alias Sums = array<vec4<f32>, TILE * KERNEL_MEL>;
+
+// Input r of all taps += eight pixels of it, of which lane s holds pixel s and pixel 8 + s, with those of the outputs.
+fn add(results: ptr<function, Sums>, r: u32, low: f32, high: f32, right: ptr<function, array<vec4<f32>, 8>>) {
+    let pixels = array<f32, 16>(
+        subgroupBroadcast(low, 0u), subgroupBroadcast(low, 1u), subgroupBroadcast(low, 2u), subgroupBroadcast(low, 3u),
+        subgroupBroadcast(low, 4u), subgroupBroadcast(low, 5u), subgroupBroadcast(low, 6u), subgroupBroadcast(low, 7u),
+        subgroupBroadcast(high, 0u), subgroupBroadcast(high, 1u), subgroupBroadcast(high, 2u), subgroupBroadcast(high, 3u),
+        subgroupBroadcast(high, 4u), subgroupBroadcast(high, 5u), subgroupBroadcast(high, 6u), subgroupBroadcast(high, 7u),
+    );
+    for (var k = 0u; k < KERNEL_MEL; k += 1u) {
+        var sum = (*results)[r + TILE * k];
+        for (var s = 0u; s < 8u; s += 1u) {
+            sum = fma(vec4<f32>(pixels[s + k]), (*right)[s], sum);
+        }
+        (*results)[r + TILE * k] = sum;
+    }
 }
 
 // Eight inputs from `first` on.
-fn multiply_inputs(results: ptr<function, array<vec4<f32>, 32>>, first: u32, left: array<vec4<f32>, 2>, right: ptr<function, array<vec4<f32>, 8>>) {
-    add(results, first, left[0].x, right);
-    add(results, first + 1u, left[1].x, right);
-    add(results, first + 2u, left[0].y, right);
-    add(results, first + 3u, left[1].y, right);
-    add(results, first + 4u, left[0].z, right);
-    add(results, first + 5u, left[1].z, right);
-    add(results, first + 6u, left[0].w, right);
-    add(results, first + 7u, left[1].w, right);
+fn multiply_inputs(results: ptr<function, Sums>, first: u32, left: Window, right: ptr<function, array<vec4<f32>, 8>>) {
+    add(results, first, left[0].x, left[2].x, right);
+    add(results, first + 1u, left[1].x, left[3].x, right);
+    add(results, first + 2u, left[0].y, left[2].y, right);
+    add(results, first + 3u, left[1].y, left[3].y, right);
+    add(results, first + 4u, left[0].z, left[2].z, right);
+    add(results, first + 5u, left[1].z, left[3].z, right);
+    add(results, first + 6u, left[0].w, left[2].w, right);
+    add(results, first + 7u, left[1].w, left[3].w, right);
 }
 
-// What a workgroup adds up: a tap's inputs from `input` on, over pixels begin .. end.
+// What a workgroup adds up: inputs from `input` on of the taps along mel of one along time, over pixels begin .. end.
 struct Part {
-    tap: u32,
+    time: u32,
     input: u32,
     begin: u32,
     end: u32,
@@ -159,10 +164,27 @@ fn part_of(group: vec3<u32>, tile: u32) -> Part {
     return Part(group.y / tiles, group.y % tiles * tile, begin, end);
 }
 
-// The pixel of x that meets pixel `row` of dy, which lies at `place`.
-fn meets(part: Part, row: u32, place: vec2<i32>) -> u32 {
-    let time = i32(part.tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u);
-    return neighbour(row, part.end, place, time, i32(part.tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u));
+// The pixel of x that lies so many before or behind pixel `row` of dy, which lies at `place`, in the frame of its tap, or OUTSIDE in the
+// padding and past the end.
+fn meets(part: Part, row: u32, place: vec2<i32>, apart: i32) -> u32 {
+    if (KERNEL_TIME * KERNEL_MEL == 1u) {
+        return select(OUTSIDE, row, row < part.end);
+    }
+    let time = i32(part.time) - i32(KERNEL_TIME / 2u);
+    let t = place.x + time;
+    let m = place.y + apart;
+    let inside = row < part.end && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
+    return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + apart), inside);
+}
+
+// Inputs channel .. channel + 7 of the window of pixels that lane s has pixel `rows.x` and pixel `rows.y` of.
+fn window_of(rows: vec2<u32>, channel: u32, fold: Fold) -> Window {
+    let low = activations(rows.x, channel, fold);
+    var high = array<vec4<f32>, 2>();
+    if (KERNEL_MEL > 1u) {
+        high = activations(rows.y, channel, fold);
+    }
+    return Window(low[0], low[1], high[0], high[1]);
 }
 
 // Where the sum of an input and an output lies, in fours; behind the last tap that of the bias.
@@ -183,18 +205,21 @@ fn add_up(right: ptr<function, array<vec4<f32>, 8>>, p: u32, end: u32) -> vec4<f
 // zeros there.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let part = part_of(group, 32u);
+    let part = part_of(group, TILE);
     let column = group.x * 32u + 4u * lane;
     let inputs = min(vec4<u32>(part.input, part.input + 8u, part.input + 16u, part.input + 24u), vec4<u32>(INPUTS - 8u));
     let fold0 = fold_of(inputs.x);
     let fold1 = fold_of(inputs.y);
     let fold2 = fold_of(inputs.z);
     let fold3 = fold_of(inputs.w);
-    var results: array<vec4<f32>, 32>;
+    var results: Sums;
     var sum = NOTHING;
     var place = whereabouts(part.begin + lane);
     for (var p = part.begin; p < part.end; p += 8u) {
-        let row = meets(part, p + lane, place);
+        // The window begins before the first of the eight pixels; where the kernel has taps beside its middle, all lie in a frame.
+        let before = i32(KERNEL_MEL / 2u);
+        let behind = select(OUTSIDE, meets(part, p + lane, place, 8 - before), lane + 8u < WINDOW);
+        let rows = vec2<u32>(meets(part, p + lane, place, -before), behind);
         place = eight_later(p + 8u + lane, place);
         var right: array<vec4<f32>, 8>;
         for (var s = 0u; s < 8u; s += 1u) {
@@ -206,14 +231,18 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
         if (group.y == 0u) {
             sum += add_up(&right, p, part.end);
         }
-        multiply_inputs(&results, 0u, activations(row, inputs.x, fold0), &right);
-        multiply_inputs(&results, 8u, activations(row, inputs.y, fold1), &right);
-        multiply_inputs(&results, 16u, activations(row, inputs.z, fold2), &right);
-        multiply_inputs(&results, 24u, activations(row, inputs.w, fold3), &right);
+        multiply_inputs(&results, 0u, window_of(rows, inputs.x, fold0), &right);
+        multiply_inputs(&results, 8u, window_of(rows, inputs.y, fold1), &right);
+        if (TILE > 16u) {
+            multiply_inputs(&results, min(16u, TILE - 16u), window_of(rows, inputs.z, fold2), &right);
+            multiply_inputs(&results, min(24u, TILE - 8u), window_of(rows, inputs.w, fold3), &right);
+        }
     }
-    for (var r = 0u; r < 32u; r += 1u) {
+    for (var r = 0u; r < TILE; r += 1u) {
         if (part.input + r < INPUTS && column < OUTPUTS) {
-            partial_sums[sum_place(group, part.tap, part.input + r, column)] = results[r];
+            for (var k = 0u; k < KERNEL_MEL; k += 1u) {
+                partial_sums[sum_place(group, part.time * KERNEL_MEL + k, part.input + r, column)] = results[r + TILE * k];
+            }
         }
     }
     if (group.y == 0u && column < OUTPUTS) {
@@ -221,7 +250,7 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     }
 }
 
-// The same of outputs that come in 64s.
+// The same of a 1x1 kernel and outputs that come in 64s: TILE is 32, for 16 inputs of 64 outputs.
 @compute @workgroup_size(LANES)
 fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let part = part_of(group, 16u);
@@ -230,11 +259,11 @@ fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgr
     let fold0 = fold_of(inputs.x);
     let fold1 = fold_of(inputs.y);
     // Of the even outputs, then of the odd ones.
-    var results: array<vec4<f32>, 32>;
+    var results: Sums;
     var sums: array<vec4<f32>, 2>;
     var place = whereabouts(part.begin + lane);
     for (var p = part.begin; p < part.end; p += 8u) {
-        let row = meets(part, p + lane, place);
+        let rows = vec2<u32>(meets(part, p + lane, place, 0), OUTSIDE);
         place = eight_later(p + 8u + lane, place);
         var evens: array<vec4<f32>, 8>;
         var odds: array<vec4<f32>, 8>;
@@ -247,16 +276,16 @@ fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgr
             sums[0] += add_up(&evens, p, part.end);
             sums[1] += add_up(&odds, p, part.end);
         }
-        let left0 = activations(row, inputs.x, fold0);
+        let left0 = window_of(rows, inputs.x, fold0);
         multiply_inputs(&results, 0u, left0, &evens);
         multiply_inputs(&results, 16u, left0, &odds);
-        let left1 = activations(row, inputs.y, fold1);
+        let left1 = window_of(rows, inputs.y, fold1);
         multiply_inputs(&results, 8u, left1, &evens);
         multiply_inputs(&results, 24u, left1, &odds);
     }
     for (var r = 0u; r < 16u; r += 1u) {
         if (part.input + r < INPUTS) {
-            let at = sum_place(group, part.tap, part.input + r, column);
+            let at = sum_place(group, 0u, part.input + r, column);
             partial_sums[at] = vec4<f32>(results[r].x, results[r + 16u].x, results[r].y, results[r + 16u].y);
             partial_sums[at + 1u] = vec4<f32>(results[r].z, results[r + 16u].z, results[r].w, results[r + 16u].w);
         }

@@ -53,6 +53,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "lstm_wide",
     "max_pool",
     "max_pool_vectors",
+    "max_pool_wide",
     "pooled",
     "reduce",
     "relu",

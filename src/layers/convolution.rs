@@ -162,7 +162,7 @@ impl Convolution {
         assert_eq!((y.stride, y.first), (dy.stride, dy.first), "y and dy lie alike");
         for operation in [Operation::Forward, Operation::BackwardInput, Operation::BackwardWeight] {
             let variant = variants.of(operation);
-            assert!(variant.takes(tensors.alignment()), "{} does not take these channels", variant.name());
+            assert!(variant.takes(shape, tensors.alignment()), "{} does not take these channels", variant.name());
         }
         let all_inputs = weight.value.elements() / (shape.kernel[0] * shape.kernel[1] * shape.outputs);
         let (dx_stride, dx_first) = dx.as_ref().map_or((1, 0), |(dx, _)| (dx.stride, dx.first));
@@ -278,9 +278,9 @@ impl Convolution {
         let mut tiles = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = self.rows(samples, frames);
-            let grid = variant.grid(operation, rows, columns);
+            let grid = variant.grid(operation, self.shape, rows, columns);
             pass.run(&dispatches[slice], grid, &self.immediates(samples, frames, tiles, 0), self.work(rows));
-            tiles += variant.tiles(rows);
+            tiles += variant.tiles(self.shape, rows);
         }
         tiles
     }

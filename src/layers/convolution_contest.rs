@@ -250,7 +250,7 @@ mod tests {
             let mut variants = if halves { Vec::new() } else { vec![ConvolutionVariant::PLAIN] };
             for variant in ConvolutionVariant::available(gpu) {
                 let known = |other: &ConvolutionVariant| other.shader(operation) == variant.shader(operation);
-                let takes = variant.takes(8) && (!halves || variant.takes_halves());
+                let takes = variant.takes(shape, 8) && (!halves || variant.takes_halves());
                 if takes && variant.fits(gpu, operation, shape) && !variants.iter().any(known) {
                     variants.push(variant);
                 }

@@ -84,11 +84,17 @@ const MATRIX: [ConvolutionVariant; 6] = [
     matrix([128, 128, 16, 4, 2], [128, 128, 16, 4, 2]),
 ];
 
+/// Whether the kernels of `convolution_wide*.wgsl` slide a window along mel: rows of a lane lie in one frame, and the window holds
+/// two for each lane at most.
+fn slides(shape: ConvolutionShape) -> bool {
+    shape.kernel != [1, 1] && shape.kernel[1] <= 9 && shape.mel.is_multiple_of(8)
+}
+
 /// Workgroups of a weight's gradient that keep the processors of a software adapter busy.
 const SOFTWARE_GROUPS: usize = 32;
 /// Whether `convolution_wide_weight.wgsl` has a kernel of its own for these outputs.
 fn in_64s(shape: ConvolutionShape) -> bool {
-    shape.outputs.is_multiple_of(64)
+    shape.kernel == [1, 1] && shape.outputs.is_multiple_of(64)
 }
 
 /// Bytes of x and dy that stay in the cache of one of its processors.
@@ -119,13 +125,13 @@ impl ConvolutionVariant {
         parts.concat()
     }
 
-    /// Whether it runs over tensors whose channels come in eights, fours or one by one.
-    pub fn takes(&self, alignment: usize) -> bool {
-        alignment.is_multiple_of(match self.0 {
-            Family::Plain | Family::Subgroup { .. } => 1,
-            Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => 4,
-            Family::Wide => 8,
-        })
+    /// Whether it runs convolutions of this shape over tensors whose channels come in eights, fours or one by one.
+    pub fn takes(&self, shape: ConvolutionShape, alignment: usize) -> bool {
+        match self.0 {
+            Family::Plain | Family::Subgroup { .. } => true,
+            Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => alignment.is_multiple_of(4),
+            Family::Wide => alignment.is_multiple_of(8) && (shape.kernel == [1, 1] || slides(shape)),
+        }
     }
 
     /// Whether it runs over maps that are stored as halves.
@@ -162,8 +168,8 @@ impl ConvolutionVariant {
     /// Its name and the tile of an operation.
     pub(super) fn label(&self, operation: Operation) -> String {
         match self.0 {
-            Family::Tiled { .. } => {
-                let Tile { rows, columns, wide } = self.tile(operation);
+            Family::Tiled { product, weight } => {
+                let Tile { rows, columns, wide } = if operation == Operation::BackwardWeight { weight } else { product };
                 format!("tiled {rows}x{columns}x{}", 4 * wide)
             }
             Family::Matrix { product, .. } => self.matrix_tile(operation).unwrap_or(product).label(),
@@ -191,10 +197,12 @@ impl ConvolutionVariant {
     /// The constants that only its shader has.
     pub(super) fn constants(&self, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         match self.0 {
-            Family::Plain | Family::Wide => Vec::new(),
+            Family::Plain => Vec::new(),
+            Family::Wide if operation == Operation::BackwardWeight => vec![("TILE", self.tile(operation, shape).rows.into())],
+            Family::Wide => vec![("ROWS", self.tile(operation, shape).rows.into())],
             Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![("LANES", lanes.into())],
             Family::Tiled { .. } => {
-                let Tile { rows, columns, wide } = self.tile(operation);
+                let Tile { rows, columns, wide } = self.tile(operation, shape);
                 vec![("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
             }
             // They always round.
@@ -203,7 +211,7 @@ impl ConvolutionVariant {
     }
 
     /// Rows and columns of a workgroup's tile of an operation.
-    fn tile(&self, operation: Operation) -> Tile {
+    fn tile(&self, operation: Operation, shape: ConvolutionShape) -> Tile {
         let narrow = |rows, columns| Tile { rows, columns, wide: 1 };
         match (self.0, operation) {
             (Family::Plain, Operation::BackwardWeight) => narrow(64, 32),
@@ -214,7 +222,10 @@ impl ConvolutionVariant {
             (Family::Matrix { product, .. }, _) => narrow(product.rows, product.columns),
             (Family::Subgroup { lanes }, _) => narrow(16, 4 * lanes),
             (Family::AlignedSubgroup { lanes }, _) => narrow(32, 4 * lanes),
-            (Family::Wide, _) => narrow(32, 32),
+            // With all taps along mel fewer inputs.
+            (Family::Wide, Operation::BackwardWeight) => narrow(if slides(shape) { 16 } else { 32 }, 32),
+            // More rows are a tenth quicker, and take a compiler twice as long: for what has few kernels, or takes longest.
+            (Family::Wide, _) => narrow(if shape.mel == 1 || shape.kernel[1] > 3 { 64 } else { 32 }, 32),
         }
     }
 
@@ -276,31 +287,33 @@ impl ConvolutionVariant {
     }
 
     /// Workgroups that fill `columns` channels of `rows` pixels.
-    pub(super) fn grid(&self, operation: Operation, rows: usize, columns: usize) -> Grid {
-        let tile = self.tile(operation);
+    pub(super) fn grid(&self, operation: Operation, shape: ConvolutionShape, rows: usize, columns: usize) -> Grid {
+        let tile = self.tile(operation, shape);
         let Grid([x, y, _]) = Grid::linear(rows.div_ceil(tile.rows));
         let columns = columns.div_ceil(tile.columns) as u32;
         Grid(if matches!(self.0, Family::Plain) { [x, y, columns] } else { [columns, x, y] })
     }
 
     /// Tiles of a product over `rows` rows.
-    pub(super) fn tiles(&self, rows: usize) -> usize {
-        rows.div_ceil(self.tile(Operation::Forward).rows)
+    pub(super) fn tiles(&self, shape: ConvolutionShape, rows: usize) -> usize {
+        rows.div_ceil(self.tile(Operation::Forward, shape).rows)
     }
 
     /// Workgroups of the weight gradient.
     pub(super) fn weight_grid(&self, shape: ConvolutionShape, splits: usize) -> Grid {
         let tile = match self.0 {
             Family::Wide if in_64s(shape) => Tile { rows: 16, columns: 64, wide: 1 },
-            _ => self.tile(Operation::BackwardWeight),
+            _ => self.tile(Operation::BackwardWeight, shape),
         };
         let taps = shape.kernel[0] * shape.kernel[1];
         let [columns, splits] = [shape.outputs.div_ceil(tile.columns), splits].map(|count| count as u32);
         match self.0 {
             // All rows of a tile are of one tap.
-            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide => {
+            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } => {
                 Grid([columns, (taps * shape.inputs.div_ceil(tile.rows)) as u32, splits])
             }
+            // Or of one tap along time.
+            Family::Wide => Grid([columns, (shape.kernel[0] * shape.inputs.div_ceil(tile.rows)) as u32, splits]),
             Family::Matrix { weight, .. } => {
                 let groups = weight.groups(Operation::BackwardWeight, shape);
                 Grid([(groups * shape.inputs.div_ceil(weight.rows)) as u32, splits, columns])

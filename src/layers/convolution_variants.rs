@@ -56,7 +56,7 @@ impl ConvolutionVariants {
             return ConvolutionVariant::beside(maps).into();
         }
         let mut takes = ConvolutionVariant::available(gpu);
-        takes.retain(|variant| variant.takes(alignment) && (!halves || variant.takes_halves()));
+        takes.retain(|variant| variant.takes(shape, alignment) && (!halves || variant.takes_halves()));
         if !gpu.chooses_kernels() {
             return takes[0].into();
         }

@@ -1,10 +1,14 @@
-//! Launcher of `max_pool.wgsl` and, where channels come in fours, `max_pool_vectors.wgsl`.
+//! Launcher of `max_pool.wgsl` and, where channels come in fours, `max_pool_vectors.wgsl`; in eights, for software adapters,
+//! `max_pool_wide.wgsl`.
 
 use super::{Gradient, Map, Slices};
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader};
 
 const MAX_POOL: Shader = Shader("max_pool");
 const MAX_POOL_VECTORS: Shader = Shader("max_pool_vectors");
+const MAX_POOL_WIDE: Shader = Shader("max_pool_wide");
+/// Channels and bands of an invocation of it.
+const WIDE: usize = 8;
 /// Taps that have a number of eight bits.
 const MOST_TAPS: usize = 255;
 
@@ -43,7 +47,7 @@ pub struct MaxPool {
     slices: Slices,
     mel: usize,
     channels: usize,
-    /// Channels of an invocation.
+    /// Elements of an invocation.
     each: usize,
     forward: Vec<Dispatch>,
     backward: Vec<Dispatch>,
@@ -54,21 +58,34 @@ impl MaxPool {
     pub fn new(gpu: &Gpu, shape: PoolShape, slices: Slices, x: &Map, y: &Map, gradient: Gradient) -> Result<Self, GpuError> {
         let (mel, channels) = (x.value.tensor.shape()[2], x.value.stride);
         let vectors = channels.is_multiple_of(4) && shape.kernel[0] * shape.kernel[1] <= MOST_TAPS;
-        let (shader, each) = if vectors { (MAX_POOL_VECTORS, 4) } else { (MAX_POOL, 1) };
+        let around = shape.kernel.iter().all(|taps| taps % 2 == 1) && shape == PoolShape::same(shape.kernel);
+        let in_eights =
+            [channels, mel].iter().all(|count| count.is_multiple_of(WIDE)) && x.value.tensor.element() != Element::F16;
+        let wide = vectors && around && in_eights && gpu.summary().is_software() && gpu.summary().integers_64;
+        // Their words of taps lie alike.
+        let (shader, word, each) = match (wide, vectors) {
+            (true, _) => (MAX_POOL_WIDE, 4, WIDE * WIDE),
+            (false, true) => (MAX_POOL_VECTORS, 4, 4),
+            (false, false) => (MAX_POOL, 1, 1),
+        };
         let &[batch, frames, bands, _] = y.value.tensor.shape() else { panic!("images have four axes") };
-        let taps = gpu.tensor("pool taps", Element::U32, &[batch, frames, bands, channels / each])?;
-        let constants: Vec<(&str, Constant)> = vec![
+        let taps = gpu.tensor("pool taps", Element::U32, &[batch, frames, bands, channels / word])?;
+        let mut constants: Vec<(&str, Constant)> = vec![
             ("KERNEL_TIME", shape.kernel[0].into()),
             ("KERNEL_MEL", shape.kernel[1].into()),
-            ("STRIDE_TIME", shape.stride[0].into()),
-            ("STRIDE_MEL", shape.stride[1].into()),
-            ("PAD_TIME", shape.padding[0].into()),
-            ("PAD_MEL", shape.padding[1].into()),
             ("CHANNELS", channels.into()),
             ("MEL", mel.into()),
-            ("OUT_MEL", shape.windows(1, mel).into()),
             ("ADD_DX", gradient.adds().into()),
         ];
+        if !wide {
+            constants.extend([
+                ("STRIDE_TIME", shape.stride[0].into()),
+                ("STRIDE_MEL", shape.stride[1].into()),
+                ("PAD_TIME", shape.padding[0].into()),
+                ("PAD_MEL", shape.padding[1].into()),
+                ("OUT_MEL", shape.windows(1, mel).into()),
+            ]);
+        }
         let (mut forward, mut backward) = (Vec::new(), Vec::new());
         for samples in slices.ranges() {
             let taps = taps.rows(samples.start, samples.len());

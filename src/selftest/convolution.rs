@@ -56,7 +56,7 @@ impl Case {
 
     /// Whether the kernels of `variant` run it.
     pub fn fits(self, variant: ConvolutionVariant) -> bool {
-        variant.takes(self.alignment())
+        variant.takes(self.shape(), self.alignment())
     }
 
     /// What the adapter gets for it in the handle's precision.

@@ -91,6 +91,10 @@ fn max_pool_agrees_with_its_reference() {
         Case::new(same, [1, 1, 1, 1]),
         Case::new(same, [3, 7, 13, 32]),
         Case::new(same, [1, 2, 128, 5]),
+        // Channels and bands in eights.
+        Case::new(same, [3, 7, 24, 16]),
+        Case::new(PoolShape::same([1, 5]), [2, 3, 8, 8]),
+        Case::new(PoolShape::same([5, 3]), [2, 4, 16, 40]),
         Case::new(PoolShape::valid([4, 1]), [3, 7, 13, 33]),
         Case::new(PoolShape::valid([4, 1]), [1, 64, 128, 3]),
         Case::new(PoolShape::valid([4, 1]), [2, 3, 5, 2]),
@@ -102,12 +106,13 @@ fn max_pool_agrees_with_its_reference() {
     let ties = |case: &Case| Case { ties: true, ..*case };
     let adding = |case: &Case| Case { gradient: Gradient::Add, ..*case };
     let tied: Vec<Case> = cases.iter().map(ties).collect();
-    cases.extend([adding(&cases[1]), adding(&cases[3])]);
+    cases.extend([adding(&cases[1]), adding(&cases[3]), adding(&cases[5])]);
     cases.extend(tied);
     let sliced = Case { per_slice: 2, ..Case::new(same, [3, 4, 16, 4]) };
     cases.extend([
         sliced,
         Case { size: size(3, 3), ..sliced },
+        Case { size: size(3, 3), channels: 8, ..sliced },
         Case { capacity: size(5, 9), ..Case::new(PoolShape::valid([4, 1]), [3, 7, 13, 33]) },
         Case { per_slice: 1, ..Case::new(PoolShape::valid([4, 1]), [3, 8, 16, 4]) },
     ]);

@@ -152,7 +152,7 @@ fn convolutions_in_fours() -> Vec<convolution::Case> {
 fn convolutions_in_eights() -> Vec<convolution::Case> {
     use convolution::Case;
     let plain = Case::new;
-    let folded = Case { fold: true, gradient: Gradient::Add, among: 16, ..plain([3, 3], [16, 24], [3, 7, 13]) };
+    let folded = Case { fold: true, gradient: Gradient::Add, among: 16, ..plain([3, 3], [16, 24], [3, 7, 24]) };
     let part = Case { fold: true, first_input: 8, gradient: Gradient::Add, among: 32, ..plain([1, 1], [40, 32], [3, 7, 13]) };
     vec![
         folded,
@@ -160,15 +160,18 @@ fn convolutions_in_eights() -> Vec<convolution::Case> {
         Case { size: size(2, 5), ..folded },
         Case { capacity: size(5, 9), ..part },
         Case { per_slice: 2, ..plain([3, 3], [8, 16], [3, 4, 16]) },
-        plain([5, 5], [32, 32], [3, 1, 13]),
-        plain([5, 5], [32, 32], [1, 7, 13]),
+        plain([5, 5], [32, 32], [3, 1, 8]),
+        Case { fold: true, gradient: Gradient::Add, among: 48, ..plain([5, 5], [32, 32], [2, 7, 24]) },
         plain([1, 1], [136, 72], [1, 1, 1]),
         plain([1, 1], [136, 72], [3, 64, 1]),
-        plain([1, 5], [8, 8], [2, 3, 5]),
+        plain([1, 5], [8, 8], [2, 3, 40]),
+        plain([7, 1], [8, 16], [2, 9, 8]),
+        // The widest window.
+        plain([3, 9], [8, 8], [1, 3, 16]),
         // More pixels than a split has.
-        Case { fold: true, ..plain([3, 3], [8, 40], [2, 9, 31]) },
+        Case { fold: true, ..plain([3, 3], [8, 40], [2, 9, 32]) },
         // Outputs in 64s.
-        Case { fold: true, ..plain([3, 3], [24, 64], [2, 9, 31]) },
+        Case { fold: true, ..plain([3, 3], [24, 64], [2, 9, 16]) },
         Case { per_slice: 2, ..plain([1, 1], [40, 128], [3, 77, 1]) },
     ]
 }
@@ -200,7 +203,9 @@ fn units_agree_with_their_references() {
     let mut in_eights = cases
         .map(|case| {
             let sources = case.sources.map(|channels: usize| channels.next_multiple_of(8));
-            unit::Case { sources, outputs: case.outputs.next_multiple_of(8), before: 8, ..case }
+            // Bands too, where there are neighbours.
+            let mel = if case.kernel > 1 { case.mel.next_multiple_of(8) } else { case.mel };
+            unit::Case { sources, mel, outputs: case.outputs.next_multiple_of(8), before: 8, ..case }
         })
         .to_vec();
     // The gradient of such a weight has a kernel of its own.
@@ -258,7 +263,7 @@ fn units_over_rounded_maps_and_halves_agree_with_their_references() {
         unit::Case { size: size(1, 3), mel: 128, ..square },
     ];
     let of_parts = unit::Case { kernel: 1, sources: [16, 24], before: 8, gradient: Gradient::Add, ..square };
-    let in_eights = [unit::Case { before: 8, lift: LIFT, ..square }, of_parts];
+    let in_eights = [unit::Case { before: 8, mel: 32, lift: LIFT, ..square }, of_parts];
     let mut tried = Vec::new();
     for variant in ConvolutionVariant::available(&devices()[0].with_precision(Precision::Mixed)) {
         let name = variant.name();

@@ -246,16 +246,25 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 /// Files that share a decomposition, and the functions that are the same in them.
 const SHARED: [(&[&str], &[&str]); 17] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows"]),
-    (&["convolution_wide", "convolution_wide_back", "convolution_wide_weight"], &["even", "odd", "whereabouts", "neighbour"]),
+    (&["convolution_wide", "convolution_wide_back"], &["first_of", "slide", "add", "known", "rows_of", "total"]),
     (
-        &["convolution_wide", "convolution_wide_back", "indrnn_wide", "batch_norm_wide", "rnn_wide", "lstm_wide", "gru_wide"],
+        &[
+            "convolution_wide",
+            "convolution_wide_back",
+            "indrnn_wide",
+            "batch_norm_wide",
+            "max_pool_wide",
+            "rnn_wide",
+            "lstm_wide",
+            "gru_wide",
+        ],
         &["even", "odd", "together"],
     ),
+    (&["convolution_wide", "convolution_wide_weight"], &["even", "odd"]),
     (&["rnn_wide", "lstm_wide", "gru_wide"], &["split", "join", "hyperbolic_tangent", "begin", "of_row", "keep", "unit_at"]),
     // Of three gates a lane keeps three numbers of four.
     (&["rnn_wide", "lstm_wide"], &["multiply_row", "add", "multiply", "multiply_half"]),
     (&["lstm_wide", "gru_wide"], &["logistic", "pack_units", "backward"]),
-    (&["convolution_wide", "convolution_wide_back"], &["neighbours", "channels", "add", "known", "rows_of", "total"]),
     (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["multiply", "add_rows"]),
     (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["multiply"]),
     (&["bottleneck_tiled", "bottleneck_tiled_back", "bottleneck_tiled_weight"], &["winners", "read_x"]),

@@ -30,9 +30,9 @@ pub(super) fn products(table: &mut Table<'_>, rows: usize) -> Result<(), GpuErro
 }
 
 /// The variants that run over these tensors on the adapter.
-fn variants(gpu: &Gpu, tensors: &ConvolutionTensors<'_>) -> Vec<ConvolutionVariant> {
+fn variants(gpu: &Gpu, shape: ConvolutionShape, tensors: &ConvolutionTensors<'_>) -> Vec<ConvolutionVariant> {
     let available = ConvolutionVariant::available(gpu).into_iter();
-    available.filter(|variant| variant.takes(tensors.alignment())).collect()
+    available.filter(|variant| variant.takes(shape, tensors.alignment())).collect()
 }
 
 fn convolution(
@@ -63,7 +63,7 @@ fn convolution(
         first_input: 0,
         scratch: &table.tensor("scratch", &[shape.scratch(slices)])?,
     };
-    for variant in variants(table.gpu, &tensors) {
+    for variant in variants(table.gpu, shape, &tensors) {
         let variants = ConvolutionVariants::fitting(table.gpu, variant, shape, Element::F32);
         let layer = Convolution::with_variants(table.gpu, variants, shape, slices, &tensors)?;
         table.case(family, &variant.words(), words, |pass| {
