@@ -14,6 +14,8 @@ const MEL: u32 = 128u;
 const MASKS: u32 = 2u;
 const ROW: u32 = 2u + MASKS;
 const VECTORS: u32 = max(MEL / 4u, 1u);
+// Frames of an invocation that moves vectors.
+const EACH: u32 = 4u;
 
 struct Size {
     batch: u32,
@@ -66,26 +68,30 @@ fn scalars(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 @compute @workgroup_size(64)
 fn vectors(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.y * groups.x + group.x) * 64u + lane;
-    if (i >= size.batch * size.frames * VECTORS) {
+    let runs = (size.frames + EACH - 1u) / EACH;
+    if (i >= size.batch * runs * VECTORS) {
         return;
     }
     let v = i % VECTORS;
-    let t = (i / VECTORS) % size.frames;
-    let row = (size.row + i / (VECTORS * size.frames)) * ROW;
+    let sample = i / (VECTORS * runs);
+    let row = (size.row + sample) * ROW;
     let place = table[row];
     if (place.x != size.chunk) {
         return;
     }
     let change = bitcast<vec4<f32>>(table[row + 1u]);
-    var x = max(clip_vectors[source(place, t) * VECTORS + v], vec4<f32>(change.x));
-    if (change.y != 0.0) {
-        x += vec4<f32>(change.y);
+    let first = (i / VECTORS) % runs * EACH;
+    for (var t = first; t < min(first + EACH, size.frames); t++) {
+        var x = max(clip_vectors[source(place, t) * VECTORS + v], vec4<f32>(change.x));
+        if (change.y != 0.0) {
+            x += vec4<f32>(change.y);
+        }
+        for (var k = 0u; k < MASKS; k++) {
+            let mask = table[row + 2u + k];
+            let m = 4u * v + vec4<u32>(0u, 1u, 2u, 3u);
+            let masked = (m >= vec4<u32>(mask.z)) & (m < vec4<u32>(mask.w));
+            x = select(x, vec4<f32>(change.z), masked | vec4<bool>(t >= mask.x && t < mask.y));
+        }
+        y_vectors[(sample * size.frames + t) * VECTORS + v] = x;
     }
-    for (var k = 0u; k < MASKS; k++) {
-        let mask = table[row + 2u + k];
-        let m = 4u * v + vec4<u32>(0u, 1u, 2u, 3u);
-        let masked = (m >= vec4<u32>(mask.z)) & (m < vec4<u32>(mask.w));
-        x = select(x, vec4<f32>(change.z), masked | vec4<bool>(t >= mask.x && t < mask.y));
-    }
-    y_vectors[i] = x;
 }

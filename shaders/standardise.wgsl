@@ -11,6 +11,8 @@ const MEL: u32 = 128u;
 const SLICE: u32 = 1024u;
 const SLICE_FRAMES: u32 = 1024u;
 const VECTORS: u32 = max(MEL / 4u, 1u);
+// Frames of an invocation that moves vectors to a sequence.
+const EACH: u32 = 4u;
 
 struct Size {
     batch: u32,
@@ -55,13 +57,17 @@ fn image(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
 @compute @workgroup_size(64)
 fn sequence_vectors(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = (group.y * groups.x + group.x) * 64u + lane;
-    if (i >= size.batch * size.frames * VECTORS) {
+    let first = i / (VECTORS * size.batch) * EACH;
+    if (first >= size.frames) {
         return;
     }
     let v = i % VECTORS;
     let sample = (i / VECTORS) % size.batch;
-    let t = i / (VECTORS * size.batch);
-    y_vectors[i] = (feature_vectors[(sample * size.frames + t) * VECTORS + v] - mean_vectors[v]) / deviation_vectors[v];
+    let mean = mean_vectors[v];
+    let deviation = deviation_vectors[v];
+    for (var t = first; t < min(first + EACH, size.frames); t++) {
+        y_vectors[(t * size.batch + sample) * VECTORS + v] = (feature_vectors[(sample * size.frames + t) * VECTORS + v] - mean) / deviation;
+    }
 }
 
 @compute @workgroup_size(64)

@@ -50,8 +50,8 @@ impl Crop {
 /// Crops (batch, frames, mel) of clips on the device.
 pub struct Gather {
     mel: usize,
-    /// Elements that an invocation moves.
-    vector: usize,
+    /// Bands and frames that an invocation moves.
+    each: [usize; 2],
     forward: Vec<Dispatch>,
 }
 
@@ -60,10 +60,13 @@ impl Gather {
     pub fn new(gpu: &Gpu, chunks: &[Tensor], table: &Tensor, masks: usize, y: &Tensor) -> Result<Self, GpuError> {
         let mel = y.shape()[2];
         let constants = [("MEL", mel.into()), ("MASKS", masks.into())];
-        let (vector, entry, clips, name) =
-            if mel.is_multiple_of(4) { (4, "vectors", "clip_vectors", "y_vectors") } else { (1, "scalars", "clips", "y") };
+        let (each, entry, clips, name) = if mel.is_multiple_of(4) {
+            ([4, 4], "vectors", "clip_vectors", "y_vectors")
+        } else {
+            ([1, 1], "scalars", "clips", "y")
+        };
         let forward = |chunk| GATHER.dispatch(gpu, entry, &constants, &[("table", table), (clips, chunk), (name, y)]);
-        Ok(Self { mel, vector, forward: chunks.iter().map(forward).collect::<Result<_, _>>()? })
+        Ok(Self { mel, each, forward: chunks.iter().map(forward).collect::<Result<_, _>>()? })
     }
 
     /// A table for `crops` with room for `masks` each.
@@ -78,10 +81,12 @@ impl Gather {
 
     /// The crops from row `row` of the table on, out of these chunks, each named once.
     pub fn forward(&self, pass: &mut Pass<'_>, size: Size, row: usize, chunks: &[usize]) {
+        let [bands, frames] = self.each;
+        let threads = size.batch * size.frames.div_ceil(frames) * (self.mel / bands);
         let elements = size.batch * size.frames * self.mel;
         for &chunk in chunks {
             let immediates = [size.batch, size.frames, chunk, row].map(|n| n as u32);
-            pass.run(&self.forward[chunk], Grid::threads(elements / self.vector, 64), &immediates, 2 * elements);
+            pass.run(&self.forward[chunk], Grid::threads(threads, 64), &immediates, 2 * elements);
         }
     }
 }

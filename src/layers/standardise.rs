@@ -21,8 +21,8 @@ pub struct Standardise {
     /// Per band; 1 until the host writes it.
     pub std: Tensor,
     mel: usize,
-    /// Elements that an invocation moves.
-    vector: usize,
+    /// Bands and frames that an invocation moves.
+    each: [usize; 2],
     forward: Dispatch,
 }
 
@@ -47,17 +47,15 @@ impl Standardise {
         let constants = [("MEL", mel.into()), ("SLICE", slice.into()), ("SLICE_FRAMES", features.shape()[1].into())];
         let tensors: Vec<_> = names.into_iter().zip([features, &mean, &std, y]).collect();
         let forward = STANDARDISE.dispatch(gpu, entry, &constants, &tensors)?;
-        Ok(Self { mean, std, mel, vector, forward })
+        let frames = if entry == "sequence_vectors" { 4 } else { 1 };
+        Ok(Self { mean, std, mel, each: [vector, frames], forward })
     }
 
     /// Of a whole batch.
     pub fn forward(&self, pass: &mut Pass<'_>, size: Size) {
-        let elements = size.batch * size.frames * self.mel;
-        pass.run(
-            &self.forward,
-            Grid::threads(elements / self.vector, 64),
-            &[size.batch as u32, size.frames as u32],
-            2 * elements,
-        );
+        let [bands, frames] = self.each;
+        let threads = size.batch * size.frames.div_ceil(frames) * (self.mel / bands);
+        let immediates = [size.batch as u32, size.frames as u32];
+        pass.run(&self.forward, Grid::threads(threads, 64), &immediates, 2 * size.batch * size.frames * self.mel);
     }
 }
