@@ -357,18 +357,13 @@ fn totals(results: ptr<function, Sums>, first: u32, exists: ptr<function, array<
     return four;
 }
 
-// Four columns from `first` on become the squares of their differences from the mean.
-fn square(results: ptr<function, Sums>, first: u32, mean: vec4<f32>) {
-    for (var e = 0u; e < 4u * FOURS; e += 1u) {
-        let apart = (*results)[FOURS * first + e] - mean[e / FOURS];
-        (*results)[FOURS * first + e] = apart * apart;
-    }
-}
-
 // Mean and sum of squared differences of four columns from `first` on, kept by the lane that they belong to.
 fn moments_of(results: ptr<function, Sums>, first: u32, own: bool, exists: ptr<function, array<vec4<f32>, FOURS>>, count: f32, mean: ptr<function, vec4<f32>>, sum: ptr<function, vec4<f32>>) {
     let here = totals(results, first, exists) / max(1.0, count);
-    square(results, first, here);
+    for (var e = 0u; e < 4u * FOURS; e += 1u) {
+        let apart = (*results)[FOURS * first + e] - here[e / FOURS];
+        (*results)[FOURS * first + e] = apart * apart;
+    }
     *mean = select(*mean, here, own);
     *sum = select(*sum, totals(results, first, exists), own);
 }

@@ -1,7 +1,7 @@
 // The gradients of weight and bias for `convolution_wide.wgsl`.
 //
 // Decomposition: a workgroup is one subgroup. It owns TILE inputs x 32 outputs of all taps along mel of a split of the pixels, a lane
-// four of the outputs; or, of a 1x1 kernel, 16 x 64, a lane eight of the outputs, which it loads at once. Eight pixels of a frame at a
+// four of the outputs; or, of a 1x1 kernel, 32 x 64, a lane eight of the outputs, which it loads at once. Eight pixels of a frame at a
 // time: a lane loads the inputs of one, and of one among those that the kernel reaches behind them, and broadcasts them. Kernels
 // that reach beyond a pixel need bands in eights. Groups: x = tiles of outputs, y = tiles of inputs of each tap along time, of
 // which the first also sum up the gradient itself, z = splits.
@@ -234,8 +234,8 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
         multiply_inputs(&results, 0u, window_of(rows, inputs.x, fold0), &right);
         multiply_inputs(&results, 8u, window_of(rows, inputs.y, fold1), &right);
         if (TILE > 16u) {
-            multiply_inputs(&results, min(16u, TILE - 16u), window_of(rows, inputs.z, fold2), &right);
-            multiply_inputs(&results, min(24u, TILE - 8u), window_of(rows, inputs.w, fold3), &right);
+            multiply_inputs(&results, 16u, window_of(rows, inputs.z, fold2), &right);
+            multiply_inputs(&results, 24u, window_of(rows, inputs.w, fold3), &right);
         }
     }
     for (var r = 0u; r < TILE; r += 1u) {
@@ -250,14 +250,16 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     }
 }
 
-// The same of a 1x1 kernel and outputs that come in 64s: TILE is 32, for 16 inputs of 64 outputs.
+// The same of a 1x1 kernel and outputs that come in 64s: TILE is 64, for 32 inputs of 64 outputs.
 @compute @workgroup_size(LANES)
 fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let part = part_of(group, 16u);
+    let part = part_of(group, 32u);
     let column = group.x * 64u + 8u * lane;
-    let inputs = min(vec2<u32>(part.input, part.input + 8u), vec2<u32>(INPUTS - 8u));
+    let inputs = min(vec4<u32>(part.input, part.input + 8u, part.input + 16u, part.input + 24u), vec4<u32>(INPUTS - 8u));
     let fold0 = fold_of(inputs.x);
     let fold1 = fold_of(inputs.y);
+    let fold2 = fold_of(inputs.z);
+    let fold3 = fold_of(inputs.w);
     // Of the even outputs, then of the odd ones.
     var results: Sums;
     var sums: array<vec4<f32>, 2>;
@@ -278,16 +280,22 @@ fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgr
         }
         let left0 = window_of(rows, inputs.x, fold0);
         multiply_inputs(&results, 0u, left0, &evens);
-        multiply_inputs(&results, 16u, left0, &odds);
+        multiply_inputs(&results, TILE / 2u, left0, &odds);
         let left1 = window_of(rows, inputs.y, fold1);
         multiply_inputs(&results, 8u, left1, &evens);
-        multiply_inputs(&results, 24u, left1, &odds);
+        multiply_inputs(&results, TILE / 2u + 8u, left1, &odds);
+        let left2 = window_of(rows, inputs.z, fold2);
+        multiply_inputs(&results, 16u, left2, &evens);
+        multiply_inputs(&results, TILE / 2u + 16u, left2, &odds);
+        let left3 = window_of(rows, inputs.w, fold3);
+        multiply_inputs(&results, 24u, left3, &evens);
+        multiply_inputs(&results, TILE / 2u + 24u, left3, &odds);
     }
-    for (var r = 0u; r < 16u; r += 1u) {
+    for (var r = 0u; r < 32u; r += 1u) {
         if (part.input + r < INPUTS) {
             let at = sum_place(group, 0u, part.input + r, column);
-            partial_sums[at] = vec4<f32>(results[r].x, results[r + 16u].x, results[r].y, results[r + 16u].y);
-            partial_sums[at + 1u] = vec4<f32>(results[r].z, results[r + 16u].z, results[r].w, results[r + 16u].w);
+            partial_sums[at] = vec4<f32>(results[r].x, results[r + TILE / 2u].x, results[r].y, results[r + TILE / 2u].y);
+            partial_sums[at + 1u] = vec4<f32>(results[r].z, results[r + TILE / 2u].z, results[r].w, results[r + TILE / 2u].w);
         }
     }
     if (group.y == 0u) {

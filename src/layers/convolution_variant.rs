@@ -198,7 +198,11 @@ impl ConvolutionVariant {
     pub(super) fn constants(&self, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         match self.0 {
             Family::Plain => Vec::new(),
-            Family::Wide if operation == Operation::BackwardWeight => vec![("TILE", self.tile(operation, shape).rows.into())],
+            // Of 64 outputs a lane has twice the sums.
+            Family::Wide if operation == Operation::BackwardWeight => {
+                let rows = self.tile(operation, shape).rows;
+                vec![("TILE", if in_64s(shape) { 2 * rows } else { rows }.into())]
+            }
             Family::Wide => vec![("ROWS", self.tile(operation, shape).rows.into())],
             Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![("LANES", lanes.into())],
             Family::Tiled { .. } => {
@@ -302,7 +306,7 @@ impl ConvolutionVariant {
     /// Workgroups of the weight gradient.
     pub(super) fn weight_grid(&self, shape: ConvolutionShape, splits: usize) -> Grid {
         let tile = match self.0 {
-            Family::Wide if in_64s(shape) => Tile { rows: 16, columns: 64, wide: 1 },
+            Family::Wide if in_64s(shape) => Tile { rows: 32, columns: 64, wide: 1 },
             _ => self.tile(Operation::BackwardWeight, shape),
         };
         let taps = shape.kernel[0] * shape.kernel[1];
