@@ -90,6 +90,13 @@ fn slides(shape: ConvolutionShape) -> bool {
     shape.kernel != [1, 1] && shape.kernel[1] <= 9 && shape.mel.is_multiple_of(8)
 }
 
+/// Whether the products of `convolution_wide.wgsl` take 64 rows at a time: a tenth quicker, while a compiler takes twice as long. For
+/// sequences, which have few kernels, and the largest windows, where they have enough to do.
+fn is_long(shape: ConvolutionShape) -> bool {
+    let channels = shape.inputs.min(shape.outputs);
+    (shape.mel == 1 && channels >= 64) || (shape.kernel[1] > 3 && channels >= 32)
+}
+
 /// Workgroups of a weight's gradient that keep the processors of a software adapter busy.
 const SOFTWARE_GROUPS: usize = 32;
 /// Whether `convolution_wide_weight.wgsl` has a kernel of its own for these outputs.
@@ -228,8 +235,7 @@ impl ConvolutionVariant {
             (Family::AlignedSubgroup { lanes }, _) => narrow(32, 4 * lanes),
             // With all taps along mel fewer inputs.
             (Family::Wide, Operation::BackwardWeight) => narrow(if slides(shape) { 16 } else { 32 }, 32),
-            // More rows are a tenth quicker, and take a compiler twice as long: for what has few kernels, or takes longest.
-            (Family::Wide, _) => narrow(if shape.mel == 1 || shape.kernel[1] > 3 { 64 } else { 32 }, 32),
+            (Family::Wide, _) => narrow(if is_long(shape) { 64 } else { 32 }, 32),
         }
     }
 
