@@ -1,11 +1,14 @@
-// `convolution.wgsl` with subgroup broadcasts instead of workgroup memory: the same bindings, constants and results up to
-// the order of sums. For adapters whose subgroups all have LANES invocations, at least 8: software adapters, where
-// memory that invocations share is as slow as any other.
+// `convolution.wgsl` with subgroup broadcasts instead of workgroup memory, for channels that come in fours: INPUTS, OUTPUTS,
+// every stride and every first channel are multiples of 4, so that one load brings a lane a vec4. For adapters whose subgroups
+// all have LANES invocations, a multiple of 8: software adapters, where memory that invocations share is as slow as any other,
+// and which load lane after lane: a load costs as much as many products, and a vec4 little more than a scalar. The same
+// bindings, constants and results up to the order of sums.
 //
-// Decomposition: a workgroup is one subgroup. It owns 16 rows x 4 LANES columns; a lane keeps, for each row, the four
-// columns lane, lane + LANES, .. Eight steps of the inner dimension at a time: lane s loads what all need for step s of
-// each row, and broadcasts it. Groups: x = tiles of columns, so that neighbours in time read the same rows and write lines
-// of memory whole; y and z = tiles of rows.
+// Decomposition: a workgroup is one subgroup. It owns 32 rows x 4 LANES columns; a lane keeps, for each row, the four
+// columns from 4 lane on. Four steps of the inner dimension at a time: eight lanes load four steps of eight rows, a lane
+// per row, and broadcast them. Of the weight gradient rows are inputs, and lanes s and s + 4 load step (pixel) s.
+// Groups: x = tiles of columns, so that neighbours in time read the same rows and write lines of memory whole; y and z = tiles
+// of rows.
 
 const LANES: u32 = 8u;
 const KERNEL_TIME: u32 = 3u;
@@ -14,12 +17,13 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
+// Where the channels of x begin in `moments`.
+const STATISTICS_FIRST: u32 = 0u;
 
-// An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
-fn operand(value: f32) -> f32 { return value; }
-fn operands(value: vec4<f32>) -> vec4<f32> { return value; }
+// An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
+fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 // What y holds, likewise.
-fn kept(value: f32) -> f32 { return value; }
+fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
 
 struct Size {
     batch: u32,
@@ -43,104 +47,184 @@ struct Size {
 }
 var<immediate> size: Size;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> scale: array<f32>;
-@group(0) @binding(4) var<storage, read> shift: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read> dy: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(8) var<storage, read_write> partial_sums: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 
-const ROWS: u32 = 16u;
+const ROWS: u32 = 32u;
+// Of the bias gradient: columns of vectors.
+const GROUPS: u32 = min(8u, (OUTPUTS + 4u * LANES - 1u) / (4u * LANES));
 const OUTSIDE: u32 = 0xffffffffu;
+const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
-fn activation(place: u32, channel: u32) -> f32 {
-    let value = x[place + channel];
+// Of x's row, channels channel .. channel + 3 after the activation; zeros OUTSIDE.
+fn activation(row: u32, channel: u32) -> vec4<f32> {
+    var value = x[(select(row, 0u, row == OUTSIDE) * size.x_stride + size.x_first + channel) / 4u];
     if (FOLD) {
-        return operand(max(0.0, fma(value, scale[size.weight_first + channel], shift[size.weight_first + channel])));
+        let place = (size.weight_first + channel) / 4u;
+        value = max(NOTHING, fma(value, scale[place], shift[place]));
     }
-    return operand(value);
+    return operand(select(value, NOTHING, row == OUTSIDE));
+}
+
+fn gradient(row: u32, channel: u32) -> vec4<f32> {
+    let value = dy[(select(row, 0u, row == OUTSIDE) * size.y_stride + size.y_first + channel) / 4u];
+    return operand(select(value, NOTHING, row == OUTSIDE));
 }
 
 // The row that lies `time` and `mel` steps from `row`, or OUTSIDE in the padding and past the end.
 fn neighbour(row: u32, rows: u32, time: i32, mel: i32) -> u32 {
+    if (KERNEL_TIME * KERNEL_MEL == 1u) {
+        return select(OUTSIDE, row, row < rows);
+    }
     let t = i32((row / MEL) % size.frames) + time;
     let m = i32(row % MEL) + mel;
     let inside = row < rows && t >= 0 && t < i32(size.frames) && m >= 0 && m < i32(MEL);
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
-// Eight steps: results[r] += left[r] of lane s * right[s], for s = 0 .. 7.
-fn multiply(results: ptr<function, array<vec4<f32>, 16>>, left: ptr<function, array<f32, 16>>, right: ptr<function, array<vec4<f32>, 8>>) {
-    multiply_four(results, 0u, vec4<f32>((*left)[0], (*left)[1], (*left)[2], (*left)[3]), right);
-    multiply_four(results, 4u, vec4<f32>((*left)[4], (*left)[5], (*left)[6], (*left)[7]), right);
-    multiply_four(results, 8u, vec4<f32>((*left)[8], (*left)[9], (*left)[10], (*left)[11]), right);
-    multiply_four(results, 12u, vec4<f32>((*left)[12], (*left)[13], (*left)[14], (*left)[15]), right);
+// results[r] += left[s] * right[s] for steps s = 0 .. 3.
+fn add(results: ptr<function, array<vec4<f32>, 32>>, r: u32, left: vec4<f32>, right: ptr<function, array<vec4<f32>, 4>>) {
+    let first = fma(left.xxxx, (*right)[0], (*results)[r]);
+    let second = fma(left.yyyy, (*right)[1], first);
+    let third = fma(left.zzzz, (*right)[2], second);
+    (*results)[r] = fma(left.wwww, (*right)[3], third);
 }
 
-// Four rows from `first` on, so that their results stay in registers. Written out, since a lane to broadcast from is a
-// constant.
-fn multiply_four(results: ptr<function, array<vec4<f32>, 16>>, first: u32, left: vec4<f32>, right: ptr<function, array<vec4<f32>, 8>>) {
-    add(results, first, subgroupBroadcast(left, 0u), (*right)[0]);
-    add(results, first, subgroupBroadcast(left, 1u), (*right)[1]);
-    add(results, first, subgroupBroadcast(left, 2u), (*right)[2]);
-    add(results, first, subgroupBroadcast(left, 3u), (*right)[3]);
-    add(results, first, subgroupBroadcast(left, 4u), (*right)[4]);
-    add(results, first, subgroupBroadcast(left, 5u), (*right)[5]);
-    add(results, first, subgroupBroadcast(left, 6u), (*right)[6]);
-    add(results, first, subgroupBroadcast(left, 7u), (*right)[7]);
+// Eight rows, one to a lane, from `first` on. Written out, since a lane to broadcast from is a constant.
+fn multiply_rows(results: ptr<function, array<vec4<f32>, 32>>, first: u32, left: vec4<f32>, right: ptr<function, array<vec4<f32>, 4>>) {
+    add(results, first, subgroupBroadcast(left, 0u), right);
+    add(results, first + 1u, subgroupBroadcast(left, 1u), right);
+    add(results, first + 2u, subgroupBroadcast(left, 2u), right);
+    add(results, first + 3u, subgroupBroadcast(left, 3u), right);
+    add(results, first + 4u, subgroupBroadcast(left, 4u), right);
+    add(results, first + 5u, subgroupBroadcast(left, 5u), right);
+    add(results, first + 6u, subgroupBroadcast(left, 6u), right);
+    add(results, first + 7u, subgroupBroadcast(left, 7u), right);
 }
 
-fn add(results: ptr<function, array<vec4<f32>, 16>>, first: u32, left: vec4<f32>, right: vec4<f32>) {
-    (*results)[first] = fma(left.xxxx, right, (*results)[first]);
-    (*results)[first + 1u] = fma(left.yyyy, right, (*results)[first + 1u]);
-    (*results)[first + 2u] = fma(left.zzzz, right, (*results)[first + 2u]);
-    (*results)[first + 3u] = fma(left.wwww, right, (*results)[first + 3u]);
+// Eight rows from `first` on: lane s holds step s of the first four, lane s + 4 of the others.
+fn multiply_steps(results: ptr<function, array<vec4<f32>, 32>>, first: u32, left: vec4<f32>, right: ptr<function, array<vec4<f32>, 4>>) {
+    let low = transpose(mat4x4<f32>(subgroupBroadcast(left, 0u), subgroupBroadcast(left, 1u), subgroupBroadcast(left, 2u), subgroupBroadcast(left, 3u)));
+    let high = transpose(mat4x4<f32>(subgroupBroadcast(left, 4u), subgroupBroadcast(left, 5u), subgroupBroadcast(left, 6u), subgroupBroadcast(left, 7u)));
+    add(results, first, low[0], right);
+    add(results, first + 1u, low[1], right);
+    add(results, first + 2u, low[2], right);
+    add(results, first + 3u, low[3], right);
+    add(results, first + 4u, high[0], right);
+    add(results, first + 5u, high[1], right);
+    add(results, first + 6u, high[2], right);
+    add(results, first + 7u, high[3], right);
+}
+
+// The sums of a tile of y.
+fn multiply_forward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, rows: u32, known: u32, lane: u32) {
+    var right: array<vec4<f32>, 4>;
+    for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
+        let time = i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u);
+        let mel = i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u);
+        let row0 = neighbour(first_row + lane % 8u, rows, time, mel);
+        let row1 = neighbour(first_row + 8u + lane % 8u, rows, time, mel);
+        let row2 = neighbour(first_row + 16u + lane % 8u, rows, time, mel);
+        let row3 = neighbour(first_row + 24u + lane % 8u, rows, time, mel);
+        for (var i = 0u; i < INPUTS; i += 4u) {
+            for (var s = 0u; s < 4u; s += 1u) {
+                right[s] = operand(weight[((tap * size.weight_inputs + size.weight_first + i + s) * OUTPUTS + known) / 4u]);
+            }
+            multiply_rows(results, 0u, activation(row0, i), &right);
+            multiply_rows(results, 8u, activation(row1, i), &right);
+            multiply_rows(results, 16u, activation(row2, i), &right);
+            multiply_rows(results, 24u, activation(row3, i), &right);
+        }
+    }
+}
+
+// Stores the tile, and leaves what y has there in `results`; where there is no y, 0.
+fn store_forward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, rows: u32, column: u32, known: u32) {
+    let start = bias[known / 4u];
+    for (var r = 0u; r < ROWS; r += 1u) {
+        if (first_row + r < rows && column < OUTPUTS) {
+            let place = ((first_row + r) * size.y_stride + size.y_first + column) / 4u;
+            if (size.add_y != 0u) {
+                (*results)[r] += y[place];
+            } else {
+                (*results)[r] += start;
+            }
+            (*results)[r] = kept((*results)[r]);
+            y[place] = (*results)[r];
+        } else {
+            (*results)[r] = NOTHING;
+        }
+    }
 }
 
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
     let first_row = (group.z * groups.y + group.y) * ROWS;
-    let column = group.x * 4u * LANES + lane;
-    var results: array<vec4<f32>, 16>;
-    var places: array<u32, 16>;
-    var left: array<f32, 16>;
-    var right: array<vec4<f32>, 8>;
-    for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
-        for (var r = 0u; r < 16u; r += 1u) {
-            places[r] = neighbour(first_row + r, rows, i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u), i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u));
-        }
-        for (var c0 = 0u; c0 < INPUTS; c0 += 8u) {
-            let channel = c0 + lane % 8u;
-            let known = min(channel, INPUTS - 1u);
-            for (var r = 0u; r < 16u; r += 1u) {
-                let inside = places[r] != OUTSIDE && channel < INPUTS;
-                left[r] = select(0.0, activation(select(0u, places[r], inside) * size.x_stride + size.x_first, known), inside);
-            }
-            for (var s = 0u; s < 8u; s += 1u) {
-                let w = (tap * size.weight_inputs + size.weight_first + min(c0 + s, INPUTS - 1u)) * OUTPUTS;
-                right[s] = operands(vec4<f32>(weight[w + min(column, OUTPUTS - 1u)], weight[w + min(column + LANES, OUTPUTS - 1u)], weight[w + min(column + 2u * LANES, OUTPUTS - 1u)], weight[w + min(column + 3u * LANES, OUTPUTS - 1u)]));
-            }
-            multiply(&results, &left, &right);
+    let column = (group.x * LANES + lane) * 4u;
+    let known = min(column, OUTPUTS - 4u);
+    var results: array<vec4<f32>, 32>;
+    multiply_forward(&results, first_row, rows, known, lane);
+    store_forward(&results, first_row, rows, column, known);
+}
+
+// Also partial_sums[tile, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y.
+@compute @workgroup_size(LANES)
+fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let tile = group.z * groups.y + group.y;
+    let first_row = tile * ROWS;
+    let column = (group.x * LANES + lane) * 4u;
+    let known = min(column, OUTPUTS - 4u);
+    var results: array<vec4<f32>, 32>;
+    multiply_forward(&results, first_row, rows, known, lane);
+    store_forward(&results, first_row, rows, column, known);
+    let count = f32(min(rows, first_row + ROWS) - min(rows, first_row));
+    var sum = NOTHING;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        sum += results[r];
+    }
+    let mean = sum / max(1.0, count);
+    sum = NOTHING;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        let apart = select(NOTHING, results[r] - mean, first_row + r < rows);
+        sum = fma(apart, apart, sum);
+    }
+    if (column < OUTPUTS && first_row < rows) {
+        for (var e = 0u; e < 4u; e += 1u) {
+            partial_sums[(size.first_split + tile) * OUTPUTS + column + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
         }
     }
-    for (var r = 0u; r < 16u; r += 1u) {
-        for (var g = 0u; g < 4u; g += 1u) {
-            let o = column + g * LANES;
-            if (first_row + r < rows && o < OUTPUTS) {
-                let place = (first_row + r) * size.y_stride + size.y_first + o;
-                var start = 0.0;
-                if (size.add_y != 0u) {
-                    start = y[place];
-                } else {
-                    start = bias[o];
-                }
-                let sum = start + results[r][g];
-                y[place] = kept(sum);
+}
+
+// The sums of a tile of dx.
+fn multiply_backward(results: ptr<function, array<vec4<f32>, 32>>, first_row: u32, rows: u32, known: u32, lane: u32) {
+    var right: array<vec4<f32>, 4>;
+    for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
+        let time = i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL);
+        let mel = i32(KERNEL_MEL / 2u) - i32(tap % KERNEL_MEL);
+        let row0 = neighbour(first_row + lane % 8u, rows, time, mel);
+        let row1 = neighbour(first_row + 8u + lane % 8u, rows, time, mel);
+        let row2 = neighbour(first_row + 16u + lane % 8u, rows, time, mel);
+        let row3 = neighbour(first_row + 24u + lane % 8u, rows, time, mel);
+        let w = (tap * size.weight_inputs + size.weight_first + known) * OUTPUTS;
+        for (var o = 0u; o < OUTPUTS; o += 4u) {
+            let weights = transpose(mat4x4<f32>(weight[(w + o) / 4u], weight[(w + OUTPUTS + o) / 4u], weight[(w + 2u * OUTPUTS + o) / 4u], weight[(w + 3u * OUTPUTS + o) / 4u]));
+            for (var s = 0u; s < 4u; s += 1u) {
+                right[s] = operand(weights[s]);
             }
+            multiply_rows(results, 0u, gradient(row0, o), &right);
+            multiply_rows(results, 8u, gradient(row1, o), &right);
+            multiply_rows(results, 16u, gradient(row2, o), &right);
+            multiply_rows(results, 24u, gradient(row3, o), &right);
         }
     }
 }
@@ -149,81 +233,122 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
 fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
     let first_row = (group.z * groups.y + group.y) * ROWS;
-    let column = group.x * 4u * LANES + lane;
-    var results: array<vec4<f32>, 16>;
-    var places: array<u32, 16>;
-    var left: array<f32, 16>;
-    var right: array<vec4<f32>, 8>;
-    for (var tap = 0u; tap < KERNEL_TIME * KERNEL_MEL; tap += 1u) {
-        for (var r = 0u; r < 16u; r += 1u) {
-            places[r] = neighbour(first_row + r, rows, i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL), i32(KERNEL_MEL / 2u) - i32(tap % KERNEL_MEL));
-        }
-        for (var o0 = 0u; o0 < OUTPUTS; o0 += 8u) {
-            let output = o0 + lane % 8u;
-            let known = min(output, OUTPUTS - 1u);
-            for (var r = 0u; r < 16u; r += 1u) {
-                let inside = places[r] != OUTSIDE && output < OUTPUTS;
-                left[r] = operand(select(0.0, dy[select(0u, places[r], inside) * size.y_stride + size.y_first + known], inside));
-            }
-            let w = (tap * size.weight_inputs + size.weight_first) * OUTPUTS;
-            let i0 = w + min(column, INPUTS - 1u) * OUTPUTS;
-            let i1 = w + min(column + LANES, INPUTS - 1u) * OUTPUTS;
-            let i2 = w + min(column + 2u * LANES, INPUTS - 1u) * OUTPUTS;
-            let i3 = w + min(column + 3u * LANES, INPUTS - 1u) * OUTPUTS;
-            for (var s = 0u; s < 8u; s += 1u) {
-                let o = min(o0 + s, OUTPUTS - 1u);
-                right[s] = operands(vec4<f32>(weight[i0 + o], weight[i1 + o], weight[i2 + o], weight[i3 + o]));
-            }
-            multiply(&results, &left, &right);
-        }
-    }
-    for (var r = 0u; r < 16u; r += 1u) {
-        for (var g = 0u; g < 4u; g += 1u) {
-            let i = column + g * LANES;
-            if (first_row + r < rows && i < INPUTS) {
-                let place = (first_row + r) * size.dx_stride + size.dx_first + i;
-                var start = 0.0;
-                if (size.add_dx != 0u) {
-                    start = dx[place];
-                }
-                dx[place] = start + results[r][g];
+    let column = (group.x * LANES + lane) * 4u;
+    var results: array<vec4<f32>, 32>;
+    multiply_backward(&results, first_row, rows, min(column, INPUTS - 4u), lane);
+    for (var r = 0u; r < ROWS; r += 1u) {
+        if (first_row + r < rows && column < INPUTS) {
+            let place = ((first_row + r) * size.dx_stride + size.dx_first + column) / 4u;
+            if (size.add_dx != 0u) {
+                dx[place] += results[r];
+            } else {
+                dx[place] = results[r];
             }
         }
     }
 }
 
-// partial_sums[split, (tap, input), output]; groups: x = tiles of outputs, y = tiles of 16 inputs of each tap, z = splits.
+// As backward_folded of convolution_tiled_back.wgsl.
+@compute @workgroup_size(LANES)
+fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let tile = group.z * groups.y + group.y;
+    let first_row = tile * ROWS;
+    let column = (group.x * LANES + lane) * 4u;
+    let known = min(column, INPUTS - 4u);
+    var results: array<vec4<f32>, 32>;
+    multiply_backward(&results, first_row, rows, known, lane);
+    let factor = scale[(size.weight_first + known) / 4u];
+    let offset = shift[(size.weight_first + known) / 4u];
+    let low = moments[(STATISTICS_FIRST + known) / 2u];
+    let high = moments[(STATISTICS_FIRST + known) / 2u + 1u];
+    let mean = vec4<f32>(low.xz, high.xz);
+    let inv_std = vec4<f32>(low.yw, high.yw);
+    var sums = NOTHING;
+    var products = NOTHING;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        let row = first_row + r;
+        if (row < rows && column < INPUTS) {
+            let input = x[(row * size.x_stride + size.x_first + column) / 4u];
+            let dz = select(NOTHING, results[r], fma(input, factor, offset) > NOTHING);
+            sums += dz;
+            products = fma(dz, (input - mean) * inv_std, products);
+            let place = (row * size.dx_stride + size.dx_first + column) / 4u;
+            if (size.add_dx != 0u) {
+                dx[place] = fma(factor, dz, dx[place]);
+            } else {
+                dx[place] = factor * dz;
+            }
+        }
+    }
+    if (column < INPUTS && first_row < rows) {
+        let place = ((size.first_split + tile) * INPUTS + column) / 2u;
+        partial_sums[place] = vec4<f32>(sums.x, products.x, sums.y, products.y);
+        partial_sums[place + 1u] = vec4<f32>(sums.z, products.z, sums.w, products.w);
+    }
+}
+
+// partial_sums[split, (tap, input), output], and behind a split's those of the bias; groups: x = tiles of outputs, y = tiles of 32
+// inputs of each tap, of which the first also sum up the gradient itself, z = splits.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
-    let tiles = (INPUTS + 15u) / 16u;
+    let tiles = (INPUTS + ROWS - 1u) / ROWS;
     let tap = group.y / tiles;
-    let first_input = (group.y % tiles) * 16u;
-    let column = group.x * 4u * LANES + lane;
+    let time = i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u);
+    let mel = i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u);
+    let first_input = (group.y % tiles) * ROWS;
+    let input = first_input + lane % 8u / 4u * 4u;
+    let column = (group.x * LANES + lane) * 4u;
+    let known = min(column, OUTPUTS - 4u);
     let begin = group.z * size.split_rows;
     let end = min(rows, begin + size.split_rows);
-    var results: array<vec4<f32>, 16>;
-    var left: array<f32, 16>;
-    var right: array<vec4<f32>, 8>;
-    for (var p0 = begin; p0 < end; p0 += 8u) {
-        let place = neighbour(p0 + lane % 8u, end, i32(tap / KERNEL_MEL) - i32(KERNEL_TIME / 2u), i32(tap % KERNEL_MEL) - i32(KERNEL_MEL / 2u));
-        let inside = place != OUTSIDE;
-        let first = select(0u, place, inside) * size.x_stride + size.x_first;
-        for (var r = 0u; r < 16u; r += 1u) {
-            left[r] = select(0.0, activation(first, min(first_input + r, INPUTS - 1u)), inside);
+    var results: array<vec4<f32>, 32>;
+    var right: array<vec4<f32>, 4>;
+    var sum = NOTHING;
+    for (var p = begin; p < end; p += 4u) {
+        let row = neighbour(p + lane % 4u, end, time, mel);
+        for (var s = 0u; s < 4u; s += 1u) {
+            right[s] = operand(dy[(min(p + s, end - 1u) * size.y_stride + size.y_first + known) / 4u]);
         }
-        for (var s = 0u; s < 8u; s += 1u) {
-            let w = min(p0 + s, end - 1u) * size.y_stride + size.y_first;
-            right[s] = operands(vec4<f32>(dy[w + min(column, OUTPUTS - 1u)], dy[w + min(column + LANES, OUTPUTS - 1u)], dy[w + min(column + 2u * LANES, OUTPUTS - 1u)], dy[w + min(column + 3u * LANES, OUTPUTS - 1u)]));
-        }
-        multiply(&results, &left, &right);
-    }
-    for (var r = 0u; r < 16u; r += 1u) {
-        for (var g = 0u; g < 4u; g += 1u) {
-            let o = column + g * LANES;
-            if (first_input + r < INPUTS && o < OUTPUTS) {
-                partial_sums[((size.first_split + group.z) * KERNEL_TIME * KERNEL_MEL * INPUTS + tap * INPUTS + first_input + r) * OUTPUTS + o] = results[r][g];
+        if (group.y == 0u) {
+            for (var s = 0u; s < 4u; s += 1u) {
+                sum += select(NOTHING, right[s], p + s < end);
             }
+        }
+        multiply_steps(&results, 0u, activation(row, min(input, INPUTS - 4u)), &right);
+        multiply_steps(&results, 8u, activation(row, min(input + 8u, INPUTS - 4u)), &right);
+        multiply_steps(&results, 16u, activation(row, min(input + 16u, INPUTS - 4u)), &right);
+        multiply_steps(&results, 24u, activation(row, min(input + 24u, INPUTS - 4u)), &right);
+    }
+    let first_sum = (size.first_split + group.z) * (KERNEL_TIME * KERNEL_MEL * INPUTS + 1u) * OUTPUTS / 4u;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        if (first_input + r < INPUTS && column < OUTPUTS) {
+            partial_sums[first_sum + ((tap * INPUTS + first_input + r) * OUTPUTS + column) / 4u] = results[r];
+        }
+    }
+    if (group.y == 0u && column < OUTPUTS) {
+        partial_sums[first_sum + (KERNEL_TIME * KERNEL_MEL * INPUTS * OUTPUTS + column) / 4u] = sum;
+    }
+}
+
+// partial_sums[split, output]; groups: x = tiles of 32 LANES outputs, y = splits. Wide, since memory is read line after line.
+@compute @workgroup_size(LANES)
+fn backward_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let rows = size.batch * size.frames * MEL;
+    let column = (group.x * GROUPS * LANES + lane) * 4u;
+    let begin = group.y * size.split_rows;
+    let end = min(rows, begin + size.split_rows);
+    var sums: array<vec4<f32>, GROUPS>;
+    for (var row = begin; row < end; row += 1u) {
+        for (var g = 0u; g < GROUPS; g += 1u) {
+            sums[g] += gradient(row, min(column + g * LANES * 4u, OUTPUTS - 4u));
+        }
+    }
+    for (var g = 0u; g < GROUPS; g += 1u) {
+        let o = column + g * LANES * 4u;
+        if (o < OUTPUTS) {
+            partial_sums[((size.first_split + group.y) * OUTPUTS + o) / 4u] = sums[g];
         }
     }
 }

@@ -1,4 +1,4 @@
-// `convolution_aligned_subgroup.wgsl` for channels that come in eights: INPUTS, OUTPUTS, every stride and every first channel
+// `convolution_subgroup.wgsl` for channels that come in eights: INPUTS, OUTPUTS, every stride and every first channel
 // are multiples of 8, on adapters with integers of 64 bits and subgroups of 8. Software adapters load and store lane after
 // lane, and every component of a vector costs a check and a jump: a component of 64 bits brings two channels for that.
 // The same bindings and results up to the order of sums.

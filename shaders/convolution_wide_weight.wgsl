@@ -1,6 +1,6 @@
 // The gradients of weight and bias for `convolution_wide.wgsl`.
 //
-// Decomposition: a workgroup is one subgroup. It owns TILE inputs x 32 outputs of all taps along mel of a split of the pixels, a lane
+// Decomposition: a workgroup is one subgroup. It owns ROWS inputs x 32 outputs of all taps along mel of a split of the pixels, a lane
 // four of the outputs; or, of a 1x1 kernel, 32 x 64, a lane eight of the outputs, which it loads at once. Eight pixels of a frame at a
 // time: a lane loads the inputs of one, and of one among those that the kernel reaches behind them, and broadcasts them. Kernels
 // that reach beyond a pixel need bands in eights. Groups: x = tiles of outputs, y = tiles of inputs of each tap along time, of
@@ -12,8 +12,9 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Inputs of a workgroup.
-const TILE: u32 = 16u;
+// Inputs and outputs of a workgroup.
+const ROWS: u32 = 16u;
+const COLUMNS: u32 = 32u;
 
 // An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
 fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
@@ -116,8 +117,8 @@ fn activations(row: u32, channel: u32, fold: Fold) -> array<vec4<f32>, 2> {
 // Eight inputs of the pixels of a window: lane s holds those of pixel s, and of pixel 8 + s; the even and the odd ones of each.
 alias Window = array<vec4<f32>, 4>;
 
-// The sums of a lane: element r + TILE k is input r of tap k.
-alias Sums = array<vec4<f32>, TILE * KERNEL_MEL>;
+// The sums of a lane: element r + ROWS k is input r of tap k, or of the odd ones of eight outputs.
+alias Sums = array<vec4<f32>, ROWS * KERNEL_MEL * COLUMNS / 32u>;
 
 // Input r of all taps += eight pixels of it, of which lane s holds pixel s and pixel 8 + s, with those of the outputs.
 fn add(results: ptr<function, Sums>, r: u32, low: f32, high: f32, right: ptr<function, array<vec4<f32>, 8>>) {
@@ -128,11 +129,11 @@ fn add(results: ptr<function, Sums>, r: u32, low: f32, high: f32, right: ptr<fun
         subgroupBroadcast(high, 4u), subgroupBroadcast(high, 5u), subgroupBroadcast(high, 6u), subgroupBroadcast(high, 7u),
     );
     for (var k = 0u; k < KERNEL_MEL; k += 1u) {
-        var sum = (*results)[r + TILE * k];
+        var sum = (*results)[r + ROWS * k];
         for (var s = 0u; s < 8u; s += 1u) {
             sum = fma(vec4<f32>(pixels[s + k]), (*right)[s], sum);
         }
-        (*results)[r + TILE * k] = sum;
+        (*results)[r + ROWS * k] = sum;
     }
 }
 
@@ -156,12 +157,11 @@ struct Part {
     end: u32,
 }
 
-// That of a group, where a tile has so many inputs.
-fn part_of(group: vec3<u32>, tile: u32) -> Part {
-    let tiles = (INPUTS + tile - 1u) / tile;
+fn part_of(group: vec3<u32>) -> Part {
+    let tiles = (INPUTS + ROWS - 1u) / ROWS;
     let begin = group.z * size.split_rows;
     let end = min(size.batch * size.frames * MEL, begin + size.split_rows);
-    return Part(group.y / tiles, group.y % tiles * tile, begin, end);
+    return Part(group.y / tiles, group.y % tiles * ROWS, begin, end);
 }
 
 // The pixel of x that lies so many before or behind pixel `row` of dy, which lies at `place`, in the frame of its tap, or OUTSIDE in the
@@ -205,8 +205,8 @@ fn add_up(right: ptr<function, array<vec4<f32>, 8>>, p: u32, end: u32) -> vec4<f
 // zeros there.
 @compute @workgroup_size(LANES)
 fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let part = part_of(group, TILE);
-    let column = group.x * 32u + 4u * lane;
+    let part = part_of(group);
+    let column = group.x * COLUMNS + 4u * lane;
     let inputs = min(vec4<u32>(part.input, part.input + 8u, part.input + 16u, part.input + 24u), vec4<u32>(INPUTS - 8u));
     let fold0 = fold_of(inputs.x);
     let fold1 = fold_of(inputs.y);
@@ -233,15 +233,15 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
         }
         multiply_inputs(&results, 0u, window_of(rows, inputs.x, fold0), &right);
         multiply_inputs(&results, 8u, window_of(rows, inputs.y, fold1), &right);
-        if (TILE > 16u) {
+        if (ROWS > 16u) {
             multiply_inputs(&results, 16u, window_of(rows, inputs.z, fold2), &right);
             multiply_inputs(&results, 24u, window_of(rows, inputs.w, fold3), &right);
         }
     }
-    for (var r = 0u; r < TILE; r += 1u) {
+    for (var r = 0u; r < ROWS; r += 1u) {
         if (part.input + r < INPUTS && column < OUTPUTS) {
             for (var k = 0u; k < KERNEL_MEL; k += 1u) {
-                partial_sums[sum_place(group, part.time * KERNEL_MEL + k, part.input + r, column)] = results[r + TILE * k];
+                partial_sums[sum_place(group, part.time * KERNEL_MEL + k, part.input + r, column)] = results[r + ROWS * k];
             }
         }
     }
@@ -250,11 +250,11 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_in
     }
 }
 
-// The same of a 1x1 kernel and outputs that come in 64s: TILE is 64, for 32 inputs of 64 outputs.
+// The same of a 1x1 kernel and outputs that come in 64s.
 @compute @workgroup_size(LANES)
 fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let part = part_of(group, 32u);
-    let column = group.x * 64u + 8u * lane;
+    let part = part_of(group);
+    let column = group.x * COLUMNS + 8u * lane;
     let inputs = min(vec4<u32>(part.input, part.input + 8u, part.input + 16u, part.input + 24u), vec4<u32>(INPUTS - 8u));
     let fold0 = fold_of(inputs.x);
     let fold1 = fold_of(inputs.y);
@@ -280,22 +280,22 @@ fn backward_weight_of_64(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgr
         }
         let left0 = window_of(rows, inputs.x, fold0);
         multiply_inputs(&results, 0u, left0, &evens);
-        multiply_inputs(&results, TILE / 2u, left0, &odds);
+        multiply_inputs(&results, ROWS, left0, &odds);
         let left1 = window_of(rows, inputs.y, fold1);
         multiply_inputs(&results, 8u, left1, &evens);
-        multiply_inputs(&results, TILE / 2u + 8u, left1, &odds);
+        multiply_inputs(&results, ROWS + 8u, left1, &odds);
         let left2 = window_of(rows, inputs.z, fold2);
         multiply_inputs(&results, 16u, left2, &evens);
-        multiply_inputs(&results, TILE / 2u + 16u, left2, &odds);
+        multiply_inputs(&results, ROWS + 16u, left2, &odds);
         let left3 = window_of(rows, inputs.w, fold3);
         multiply_inputs(&results, 24u, left3, &evens);
-        multiply_inputs(&results, TILE / 2u + 24u, left3, &odds);
+        multiply_inputs(&results, ROWS + 24u, left3, &odds);
     }
-    for (var r = 0u; r < 32u; r += 1u) {
+    for (var r = 0u; r < ROWS; r += 1u) {
         if (part.input + r < INPUTS) {
             let at = sum_place(group, 0u, part.input + r, column);
-            partial_sums[at] = vec4<f32>(results[r].x, results[r + TILE / 2u].x, results[r].y, results[r + TILE / 2u].y);
-            partial_sums[at + 1u] = vec4<f32>(results[r].z, results[r + TILE / 2u].z, results[r].w, results[r + TILE / 2u].w);
+            partial_sums[at] = vec4<f32>(results[r].x, results[r + ROWS].x, results[r].y, results[r + ROWS].y);
+            partial_sums[at + 1u] = vec4<f32>(results[r].z, results[r + ROWS].z, results[r].w, results[r + ROWS].w);
         }
     }
     if (group.y == 0u) {

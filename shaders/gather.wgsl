@@ -15,7 +15,7 @@ const MASKS: u32 = 2u;
 const ROW: u32 = 2u + MASKS;
 const VECTORS: u32 = max(MEL / 4u, 1u);
 // Frames of an invocation that moves vectors.
-const EACH: u32 = 4u;
+const EACH: u32 = 1u;
 
 struct Size {
     batch: u32,

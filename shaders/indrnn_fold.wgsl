@@ -11,6 +11,10 @@
 //   dgamma[c] = sum of dz[c] xhat[c] = inv_std[c] (sum over o of W[c, o] S[c, o] - mean[c] dbeta[c])
 // What is left of dz = dy W^T at the states takes dbeta / n and dgamma / n (batch_norm.wgsl), on the load of the recurrence.
 //
+// Where operands of products are rounded, a mean that is large beside how the states spread would cost digits. There the states
+// are normalised first (NORMALISED), and what is folded is gamma and beta: with xhat = (h - mean) inv_std in place of h above,
+// scale is gamma, shift beta, dgamma[c] = sum over o of W[c, o] S[c, o].
+//
 // The weight is (input, output). Sums are in a fixed order: samples and splits one after the other in each of a few parts.
 
 const CHANNELS: u32 = 128u;
@@ -22,6 +26,7 @@ const EVALUATE: bool = false;
 const PITCH: u32 = 16384u;
 // Where sums of dy lie by sample: pairs, the second of which they are, with the du of the sample; or dy itself.
 const PAIRS: bool = true;
+const NORMALISED: bool = false;
 
 struct Size {
     batch: u32,
@@ -37,7 +42,7 @@ var<immediate> size: Size;
 @group(0) @binding(2) var<storage, read> beta: array<f32>;
 @group(0) @binding(3) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(4) var<storage, read_write> running_var: array<f32>;
-@group(0) @binding(5) var<storage, read_write> norm_out: array<vec4<f32>>;     // mean, inv_std, scale, shift
+@group(0) @binding(5) var<storage, read_write> norm_out: array<vec4<f32>>;     // mean, inv_std, gamma inv_std, shift
 @group(0) @binding(6) var<storage, read> weight: array<f32>;
 @group(0) @binding(7) var<storage, read> bias: array<f32>;
 @group(0) @binding(8) var<storage, read_write> folded_weight: array<f32>;
@@ -51,6 +56,8 @@ var<immediate> size: Size;
 @group(0) @binding(16) var<storage, read_write> dbeta: array<f32>;
 @group(0) @binding(17) var<storage, read_write> corrections: array<vec2<f32>>;
 @group(0) @binding(18) var<storage, read_write> du: array<f32>;
+@group(0) @binding(19) var<storage, read> states: array<f32>;                  // (row, channel)
+@group(0) @binding(20) var<storage, read_write> normalised: array<f32>;
 
 // Outputs of a workgroup, and parts in which their sums are added up: one after the other where barriers are dear.
 const WIDTH: u32 = 32u;
@@ -110,8 +117,8 @@ fn fold(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var channel = lane; channel < CHANNELS; channel += LANES) {
         let known = statistics(channel, group.x == 0u);
         let scale = gamma[channel] * known.y;
-        let shift = fma(-known.x, scale, beta[channel]);
-        folds[channel] = vec2<f32>(scale, shift);
+        let shift = select(fma(-known.x, scale, beta[channel]), beta[channel], NORMALISED);
+        folds[channel] = vec2<f32>(select(scale, gamma[channel], NORMALISED), shift);
         if (group.x == 0u) {
             norm_out[channel] = vec4<f32>(known, scale, shift);
         }
@@ -129,6 +136,16 @@ fn fold(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let total = add_parts(vec2<f32>(sum, 0.0), lane).x;
     if (lane < WIDTH && output < OUTPUTS) {
         folded_bias[output] = bias[output] + total;
+    }
+}
+
+// The states of `frames` steps, less their mean and by their deviation.
+@compute @workgroup_size(256)
+fn normalise(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * groups.x + group.x) * 256u + lane;
+    if (i < size.frames * size.batch * CHANNELS) {
+        let own = norm[i % CHANNELS];
+        normalised[i] = (states[i] - own.x) * own.y;
     }
 }
 
@@ -164,12 +181,13 @@ fn keep_vectors(output: u32, db: f32) {
 fn gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let input = group.x;
     let own = norm[input];
+    let scale = select(own.z, own.z / own.y, NORMALISED);
     var sums = vec2<f32>(0.0);
     for (var first = 0u; first < OUTPUTS; first += WIDTH) {
         let output = first + lane % WIDTH;
         let total = add_parts(part_of_sums(input, output, lane / WIDTH), lane);
         if (lane < WIDTH && output < OUTPUTS) {
-            dweight[input * OUTPUTS + output] = fma(own.z, total.x, own.w * total.y);
+            dweight[input * OUTPUTS + output] = fma(scale, total.x, own.w * total.y);
             sums += weight[input * OUTPUTS + output] * total;
             if (input == 0u) {
                 keep_vectors(output, total.y);
@@ -184,7 +202,7 @@ fn gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) g
         for (var i = 0u; i < WIDTH; i += 1u) {
             total += lanes[i];
         }
-        let of_gamma = own.y * (total.x - own.x * total.y);
+        let of_gamma = select(own.y * (total.x - own.x * total.y), total.x, NORMALISED);
         dbeta[input] = total.y;
         dgamma[input] = of_gamma;
         corrections[input] = vec2<f32>(total.y, of_gamma) / (f32(size.batch) * f32(size.frames));

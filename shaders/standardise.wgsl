@@ -12,7 +12,7 @@ const SLICE: u32 = 1024u;
 const SLICE_FRAMES: u32 = 1024u;
 const VECTORS: u32 = max(MEL / 4u, 1u);
 // Frames of an invocation that moves vectors to a sequence.
-const EACH: u32 = 4u;
+const EACH: u32 = 1u;
 
 struct Size {
     batch: u32,

@@ -133,6 +133,12 @@ impl AdapterSummary {
         self.kind == "software"
     }
 
+    /// Whether it gets the kernels that load and store two numbers as one of 64 bits: software does that lane after lane, and each
+    /// component of a vector costs it a check and a jump.
+    pub fn loads_in_pairs(&self) -> bool {
+        self.is_software() && self.integers_64
+    }
+
     fn rank(&self) -> usize {
         ["discrete", "integrated", "virtual", "other", "software"].iter().position(|k| *k == self.kind).unwrap_or(usize::MAX)
     }

@@ -55,8 +55,8 @@ impl Shader {
     /// Compiles `entry` with `constants` replaced (once per device) and binds `tensors` by their WGSL names.
     ///
     /// Exactly the storage and uniform variables that the entry point uses must be given. A tensor may stand under two names
-    /// only if both read or both write; what is uniform lies in a [`Gpu::uniform_tensor`]. Operands
-    /// are as precise as the handle, maps are read and written as the tensors store them.
+    /// only if both read or both write; what is uniform lies in a [`Gpu::uniform_tensor`]. Operands are
+    /// as precise as the handle, maps are read and written as the tensors store them.
     pub fn dispatch(
         &self,
         gpu: &Gpu,

@@ -23,7 +23,6 @@ const SHADERS: &[(&str, &str)] = shaders![
     "bottleneck_tiled_weight",
     "ceiling",
     "convolution",
-    "convolution_aligned_subgroup",
     "convolution_matrix",
     "convolution_matrix_back",
     "convolution_matrix_weight",

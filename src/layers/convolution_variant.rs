@@ -44,8 +44,6 @@ enum Family {
     Matrix { product: MatrixTile, weight: MatrixTile },
     /// `convolution_subgroup.wgsl`
     Subgroup { lanes: usize },
-    /// `convolution_aligned_subgroup.wgsl`
-    AlignedSubgroup { lanes: usize },
     /// `convolution_wide.wgsl`, `convolution_wide_back.wgsl` and `convolution_wide_weight.wgsl`
     Wide,
 }
@@ -92,18 +90,18 @@ fn slides(shape: ConvolutionShape) -> bool {
 
 /// Whether the products of `convolution_wide.wgsl` take 64 rows at a time: a tenth quicker, while a compiler takes twice as long. For
 /// sequences, which have few kernels, and the largest windows, where they have enough to do.
-fn is_long(shape: ConvolutionShape) -> bool {
+fn takes_tall_tiles(shape: ConvolutionShape) -> bool {
     let channels = shape.inputs.min(shape.outputs);
     (shape.mel == 1 && channels >= 64) || (shape.kernel[1] > 3 && channels >= 32)
 }
 
-/// Workgroups of a weight's gradient that keep the processors of a software adapter busy.
-const SOFTWARE_GROUPS: usize = 32;
 /// Whether `convolution_wide_weight.wgsl` has a kernel of its own for these outputs.
 fn in_64s(shape: ConvolutionShape) -> bool {
     shape.kernel == [1, 1] && shape.outputs.is_multiple_of(64)
 }
 
+/// Workgroups of a weight's gradient that keep the processors of a software adapter busy.
+const SOFTWARE_GROUPS: usize = 32;
 /// Bytes of x and dy that stay in the cache of one of its processors.
 const SOFTWARE_CACHE: usize = 1 << 20;
 
@@ -117,10 +115,10 @@ impl ConvolutionVariant {
         let [least, most] = summary.subgroup_sizes.map(|lanes| lanes as usize);
         let mut subgroups = Vec::new();
         if summary.subgroups && least == most && least >= 8 {
-            if least == 8 && summary.is_software() && summary.integers_64 {
+            if least == 8 && summary.loads_in_pairs() {
                 subgroups.push(Self(Family::Wide));
             }
-            subgroups.extend([Self(Family::AlignedSubgroup { lanes: least }), Self(Family::Subgroup { lanes: least })]);
+            subgroups.push(Self(Family::Subgroup { lanes: least }));
         }
         let rounds = gpu.precision() == Precision::Mixed;
         let matrix = if rounds && convolution_matrix::runs_on(summary) { &MATRIX[..] } else { &[] };
@@ -135,8 +133,8 @@ impl ConvolutionVariant {
     /// Whether it runs convolutions of this shape over tensors whose channels come in eights, fours or one by one.
     pub fn takes(&self, shape: ConvolutionShape, alignment: usize) -> bool {
         match self.0 {
-            Family::Plain | Family::Subgroup { .. } => true,
-            Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } => alignment.is_multiple_of(4),
+            Family::Plain => true,
+            Family::Tiled { .. } | Family::Matrix { .. } | Family::Subgroup { .. } => alignment.is_multiple_of(4),
             Family::Wide => alignment.is_multiple_of(8) && (shape.kernel == [1, 1] || slides(shape)),
         }
     }
@@ -194,7 +192,6 @@ impl ConvolutionVariant {
             (Family::Matrix { .. }, Operation::BackwardInput) => "convolution_matrix_back",
             (Family::Matrix { .. }, Operation::Forward) => "convolution_matrix",
             (Family::Subgroup { .. }, _) => "convolution_subgroup",
-            (Family::AlignedSubgroup { .. }, _) => "convolution_aligned_subgroup",
             (Family::Wide, Operation::BackwardWeight) => "convolution_wide_weight",
             (Family::Wide, Operation::BackwardInput) => "convolution_wide_back",
             (Family::Wide, Operation::Forward) => "convolution_wide",
@@ -205,13 +202,12 @@ impl ConvolutionVariant {
     pub(super) fn constants(&self, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         match self.0 {
             Family::Plain => Vec::new(),
-            // Of 64 outputs a lane has twice the sums.
             Family::Wide if operation == Operation::BackwardWeight => {
-                let rows = self.tile(operation, shape).rows;
-                vec![("TILE", if in_64s(shape) { 2 * rows } else { rows }.into())]
+                let Tile { rows, columns, .. } = self.tile(operation, shape);
+                vec![("ROWS", rows.into()), ("COLUMNS", columns.into())]
             }
             Family::Wide => vec![("ROWS", self.tile(operation, shape).rows.into())],
-            Family::Subgroup { lanes } | Family::AlignedSubgroup { lanes } => vec![("LANES", lanes.into())],
+            Family::Subgroup { lanes } => vec![("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation, shape);
                 vec![("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
@@ -231,11 +227,11 @@ impl ConvolutionVariant {
             (Family::Tiled { product, .. }, _) => product,
             (Family::Matrix { weight, .. }, Operation::BackwardWeight) => narrow(weight.rows, weight.columns),
             (Family::Matrix { product, .. }, _) => narrow(product.rows, product.columns),
-            (Family::Subgroup { lanes }, _) => narrow(16, 4 * lanes),
-            (Family::AlignedSubgroup { lanes }, _) => narrow(32, 4 * lanes),
+            (Family::Subgroup { lanes }, _) => narrow(32, 4 * lanes),
             // With all taps along mel fewer inputs.
-            (Family::Wide, Operation::BackwardWeight) => narrow(if slides(shape) { 16 } else { 32 }, 32),
-            (Family::Wide, _) => narrow(if is_long(shape) { 64 } else { 32 }, 32),
+            (Family::Wide, Operation::BackwardWeight) if slides(shape) => narrow(16, 32),
+            (Family::Wide, Operation::BackwardWeight) => narrow(32, if in_64s(shape) { 64 } else { 32 }),
+            (Family::Wide, _) => narrow(if takes_tall_tiles(shape) { 64 } else { 32 }, 32),
         }
     }
 
@@ -258,7 +254,7 @@ impl ConvolutionVariant {
     /// Most parts of `rows` pixels that its kernel of the weight's gradient runs over.
     pub(super) fn splits(&self, shape: ConvolutionShape, rows: usize, software: bool) -> usize {
         let most = shape.splits();
-        if !software || !matches!(self.0, Family::Subgroup { .. } | Family::AlignedSubgroup { .. } | Family::Wide) {
+        if !software || !matches!(self.0, Family::Subgroup { .. } | Family::Wide) {
             return most;
         }
         // Processors are few, and every part's sums are stored and read again: as few as keep the processors busy, with what
@@ -276,14 +272,14 @@ impl ConvolutionVariant {
     /// Whether its kernels do what stands beside a product as well: forward brings the moments of y, the gradient of x is taken
     /// back through the fold, that of the bias comes along with the weight's.
     pub(super) fn is_fused(&self) -> bool {
-        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. } | Family::AlignedSubgroup { .. } | Family::Wide)
+        matches!(self.0, Family::Tiled { .. } | Family::Matrix { .. } | Family::Subgroup { .. } | Family::Wide)
     }
 
     /// The variant whose kernel sums up the gradient of the bias alone.
     pub(super) fn of_bias(self) -> Self {
         match self.0 {
-            Family::AlignedSubgroup { .. } => self,
-            Family::Wide => Self(Family::AlignedSubgroup { lanes: 8 }),
+            Family::Subgroup { .. } => self,
+            Family::Wide => Self(Family::Subgroup { lanes: 8 }),
             _ => Self::PLAIN,
         }
     }
@@ -291,7 +287,7 @@ impl ConvolutionVariant {
     /// Outputs of a workgroup of that kernel.
     pub(super) fn bias_tile(&self) -> usize {
         match self.0 {
-            Family::AlignedSubgroup { lanes } => 32 * lanes,
+            Family::Subgroup { lanes } => 32 * lanes,
             _ => 64,
         }
     }
@@ -311,17 +307,12 @@ impl ConvolutionVariant {
 
     /// Workgroups of the weight gradient.
     pub(super) fn weight_grid(&self, shape: ConvolutionShape, splits: usize) -> Grid {
-        let tile = match self.0 {
-            Family::Wide if in_64s(shape) => Tile { rows: 32, columns: 64, wide: 1 },
-            _ => self.tile(Operation::BackwardWeight, shape),
-        };
+        let tile = self.tile(Operation::BackwardWeight, shape);
         let taps = shape.kernel[0] * shape.kernel[1];
         let [columns, splits] = [shape.outputs.div_ceil(tile.columns), splits].map(|count| count as u32);
         match self.0 {
             // All rows of a tile are of one tap.
-            Family::Subgroup { .. } | Family::AlignedSubgroup { .. } => {
-                Grid([columns, (taps * shape.inputs.div_ceil(tile.rows)) as u32, splits])
-            }
+            Family::Subgroup { .. } => Grid([columns, (taps * shape.inputs.div_ceil(tile.rows)) as u32, splits]),
             // Or of one tap along time.
             Family::Wide => Grid([columns, (shape.kernel[0] * shape.inputs.div_ceil(tile.rows)) as u32, splits]),
             Family::Matrix { weight, .. } => {

@@ -105,7 +105,7 @@ impl Correction {
         first: usize,
     ) -> Result<Self, GpuError> {
         let eights = alignment(&[x.alignment(), dx.alignment(), first]) == 8 && x.tensor.element() != Element::F16;
-        let wide = eights && gpu.summary().is_software() && gpu.summary().integers_64;
+        let wide = eights && gpu.summary().loads_in_pairs();
         let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
         constants.retain(|(name, _)| !wide || *name == "BLOCK");
         constants.extend([

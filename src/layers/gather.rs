@@ -5,6 +5,8 @@ use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 use std::ops::Range;
 
 const GATHER: Shader = Shader("gather");
+/// Frames of an invocation that moves vectors: what it asks for a crop is asked once for them.
+const FRAMES: usize = 4;
 
 /// A crop and what happens to it, in this order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,12 +61,12 @@ impl Gather {
     /// Prepares the kernel from `chunks` (frames, mel) and a table of crops with room for `masks` each to `y` (batch, frames, mel).
     pub fn new(gpu: &Gpu, chunks: &[Tensor], table: &Tensor, masks: usize, y: &Tensor) -> Result<Self, GpuError> {
         let mel = y.shape()[2];
-        let constants = [("MEL", mel.into()), ("MASKS", masks.into())];
         let (each, entry, clips, name) = if mel.is_multiple_of(4) {
-            ([4, 4], "vectors", "clip_vectors", "y_vectors")
+            ([4, FRAMES], "vectors", "clip_vectors", "y_vectors")
         } else {
             ([1, 1], "scalars", "clips", "y")
         };
+        let constants = [("MEL", mel.into()), ("MASKS", masks.into()), ("EACH", each[1].into())];
         let forward = |chunk| GATHER.dispatch(gpu, entry, &constants, &[("table", table), (clips, chunk), (name, y)]);
         Ok(Self { mel, each, forward: chunks.iter().map(forward).collect::<Result<_, _>>()? })
     }

@@ -32,7 +32,7 @@ pub struct IndrnnRecurrence {
 pub(super) struct NormedStates {
     /// (batch, hidden, 4): steps, mean and sum of squared differences of each chain, as forward leaves them.
     pub(super) moments: Tensor,
-    /// (hidden, 4): mean, inverse deviation, scale, shift.
+    /// (hidden, 4): mean, inverse deviation, gamma by that, shift.
     pub(super) norm: Tensor,
     /// (hidden, 2): dbeta and dgamma by the rows.
     pub(super) corrections: Tensor,
@@ -176,7 +176,7 @@ impl Sequential {
             ("da", &a.grad.tensor),
             ("carried", &carried),
         ]);
-        let wide = gpu.summary().is_software() && gpu.summary().integers_64 && hidden.is_multiple_of(8);
+        let wide = gpu.summary().loads_in_pairs() && hidden.is_multiple_of(8);
         let shader = if wide { WIDE } else { INDRNN };
         Ok(Self {
             hidden,

@@ -1,6 +1,6 @@
 //! A plain IndRNN from its input to its logits, each batch norm folded into the product behind it (`indrnn_fold.wgsl`): the same
 //! network as [`super::IndrnnBlock`]s with a batch norm after the recurrence and a [`super::SequenceHead`], with half the
-//! dispatches and without its normalised maps.
+//! dispatches and, in f32, without its normalised maps.
 
 use super::indrnn::NormedStates;
 use super::sequence_norm::{EPSILON, MOMENTUM};
@@ -22,6 +22,26 @@ const BINDINGS: u32 = 10;
 /// Workgroup memory of `fold` beside the 8 bytes of each channel.
 const SHARED_BYTES: usize = 8 * 256;
 
+/// What of a batch norm is folded into the product behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormFold {
+    /// All of it.
+    Whole,
+    /// Gamma and beta; states are normalised before.
+    Affine,
+}
+
+impl NormFold {
+    /// In mixed precision operands of products are rounded: there a mean that is large beside how the states spread would cost
+    /// digits.
+    fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Whole,
+            Precision::Mixed => Self::Affine,
+        }
+    }
+}
+
 /// (time, batch, features) to logits (batch, classes).
 pub struct FoldedIndrnn {
     layers: Vec<FoldedLayer>,
@@ -35,13 +55,10 @@ struct FoldedLayer {
 }
 
 impl FoldedIndrnn {
-    /// Whether the adapter runs it. In mixed precision operands of products are rounded: there states are to be normalised
-    /// before that, lest a large mean cost digits.
+    /// Whether the adapter runs it.
     pub fn fits(gpu: &Gpu, hidden: usize) -> bool {
         let shared = 8 * hidden + SHARED_BYTES;
-        gpu.precision() == Precision::F32
-            && shared <= gpu.summary().workgroup_bytes as usize
-            && gpu.summary().storage_buffers >= BINDINGS
+        shared <= gpu.summary().workgroup_bytes as usize && gpu.summary().storage_buffers >= BINDINGS
     }
 
     /// Prepares the kernels of `layers` layers under the names that [`super::IndrnnBlock`] declares, and of the classifier.
@@ -55,13 +72,14 @@ impl FoldedIndrnn {
     ) -> Result<Self, GpuError> {
         let SequenceContext { gpu, batch, frames, .. } = *context;
         let path = indrnn_contest::choose(gpu, Size { batch, frames }, hidden, true);
-        Self::with_path(context, path, layers, hidden, readout, x, logits)
+        Self::with_path(context, path, NormFold::of(gpu.precision()), layers, hidden, readout, x, logits)
     }
 
-    /// As [`FoldedIndrnn::new`], by the kernels of `path`.
+    /// As [`FoldedIndrnn::new`], by the kernels of `path` and with that much folded.
     pub fn with_path(
         context: &SequenceContext<'_>,
         path: IndrnnPath,
+        fold: NormFold,
         layers: usize,
         hidden: usize,
         readout: Readout,
@@ -82,7 +100,7 @@ impl FoldedIndrnn {
                 recurrence: IndrnnRecurrence::normed(gpu, path, &a, &h, &u, &states)?,
             });
             value = h.value.clone();
-            below = Some(Below { norm: format!("layers.{layer}.bn"), grad: h.grad.clone(), states });
+            below = Some(Below { norm: format!("layers.{layer}.bn"), fold, grad: h.grad.clone(), states });
         }
         let below = below.expect("at least one layer");
         let read = Map::new(gpu, "readout", &[batch, hidden])?;
@@ -120,6 +138,7 @@ impl Layer for FoldedIndrnn {
 /// What lies under a product: states, and the batch norm between.
 struct Below {
     norm: String,
+    fold: NormFold,
     /// Where the gradient at the batch norm's output goes.
     grad: Channels,
     states: NormedStates,
@@ -139,6 +158,7 @@ struct FoldedProduct {
     back: Convolution,
     /// In training and in evaluation.
     fold: Option<[Dispatch; 2]>,
+    normalise: Option<Dispatch>,
     gradients: Dispatch,
     shape: LinearShape,
     /// Outputs of a workgroup of `fold`.
@@ -158,7 +178,10 @@ impl FoldedProduct {
         let shape = LinearShape { inputs: x.count, outputs: y.value.count };
         let [weight, bias] = ["weight", "bias"].map(|which| parameters.parameter(&format!("{name}.{which}")));
         let flat = |c: &Channels| Channels { tensor: c.tensor.view(0, &[c.tensor.elements() / c.stride, c.stride]), ..c.clone() };
-        let (x_rows, dy_rows) = (flat(x), flat(&y.grad));
+        let affine = below.is_some_and(|below| below.fold == NormFold::Affine);
+        let normalised = affine.then(|| gpu.tensor("normalised", Element::F32, x.tensor.shape())).transpose()?;
+        let (states, x) = (x, normalised.as_ref().map_or_else(|| x.clone(), Channels::whole));
+        let (x_rows, dy_rows) = (flat(&x), flat(&y.grad));
         let dx = below.map(|below| flat(&below.grad));
         let tensors = ConvolutionTensors {
             x: &x_rows,
@@ -183,6 +206,7 @@ impl FoldedProduct {
             ("EPSILON", EPSILON.into()),
             ("PITCH", back.sums_pitch().into()),
             ("PAIRS", sums.du.is_some().into()),
+            ("NORMALISED", affine.into()),
         ];
         let mut gradients = vec![
             ("product_sums", scratch),
@@ -191,10 +215,14 @@ impl FoldedProduct {
             ("dbias", &bias.grad),
             ("du", sums.du.unwrap_or(&bias.grad)),
         ];
-        let linear = |weight: &Param, bias: &Param| Linear::with_parameters(gpu, shape, x, None, y, weight, bias, scratch);
-        let Some(Below { norm, states, .. }) = below else {
+        let linear = |weight: &Param, bias: &Param| Linear::with_parameters(gpu, shape, &x, None, y, weight, bias, scratch);
+        let Some(Below { norm, states: known, .. }) = below else {
             let gradients = FOLD.dispatch(gpu, "gradients_alone", &constants, &gradients)?;
-            return Ok(Self { forward: linear(&weight, &bias)?, back, fold: None, gradients, shape, width });
+            return Ok(Self { forward: linear(&weight, &bias)?, back, fold: None, normalise: None, gradients, shape, width });
+        };
+        let normalise = |normalised: &Tensor| {
+            let tensors = [("norm", &known.norm), ("states", &states.tensor), ("normalised", normalised)];
+            FOLD.dispatch(gpu, "normalise", &constants, &tensors)
         };
         let [gamma, beta] = ["weight", "bias"].map(|which| parameters.parameter(&format!("{norm}.{which}")));
         let [mean, var] = ["mean", "var"].map(|which| parameters.statistic(&format!("{norm}.running_{which}")));
@@ -206,12 +234,12 @@ impl FoldedProduct {
         let fold = |evaluate: bool| {
             let constants = [&constants[..], &[("EVALUATE", evaluate.into())]].concat();
             let tensors = [
-                ("moments", &states.moments),
+                ("moments", &known.moments),
                 ("gamma", &gamma.value),
                 ("beta", &beta.value),
                 ("running_mean", &mean),
                 ("running_var", &var),
-                ("norm_out", &states.norm),
+                ("norm_out", &known.norm),
                 ("weight", &weight.value),
                 ("bias", &bias.value),
                 ("folded_weight", &folded_weight.value),
@@ -220,15 +248,16 @@ impl FoldedProduct {
             FOLD.dispatch(gpu, "fold", &constants, &tensors)
         };
         gradients.extend([
-            ("norm", &states.norm),
+            ("norm", &known.norm),
             ("weight", &weight.value),
             ("dgamma", &gamma.grad),
             ("dbeta", &beta.grad),
-            ("corrections", &states.corrections),
+            ("corrections", &known.corrections),
         ]);
         let gradients = FOLD.dispatch(gpu, "gradients", &constants, &gradients)?;
+        let normalise = normalised.as_ref().map(normalise).transpose()?;
         let forward = linear(&folded_weight, &folded_bias)?;
-        Ok(Self { forward, back, fold: Some([fold(false)?, fold(true)?]), gradients, shape, width })
+        Ok(Self { forward, back, fold: Some([fold(false)?, fold(true)?]), normalise, gradients, shape, width })
     }
 
     /// Of `steps` steps of each sample.
@@ -242,6 +271,10 @@ impl FoldedProduct {
             };
             let work = 2 * inputs * outputs + outputs.div_ceil(self.width) * 4 * size.batch * inputs;
             pass.run(dispatch, Grid::linear(outputs.div_ceil(self.width)), &immediates(size, 0, momentum), work);
+        }
+        if let Some(normalise) = &self.normalise {
+            let (numbers, size) = (steps * size.batch * inputs, Size { frames: steps, ..size });
+            pass.run(normalise, Grid::threads(numbers, 256), &immediates(size, 0, 0.0), numbers);
         }
         self.forward.forward(pass, steps * size.batch);
     }

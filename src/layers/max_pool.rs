@@ -59,14 +59,13 @@ impl MaxPool {
         let (mel, channels) = (x.value.tensor.shape()[2], x.value.stride);
         let vectors = channels.is_multiple_of(4) && shape.kernel[0] * shape.kernel[1] <= MOST_TAPS;
         let around = shape.kernel.iter().all(|taps| taps % 2 == 1) && shape == PoolShape::same(shape.kernel);
-        let in_eights =
-            [channels, mel].iter().all(|count| count.is_multiple_of(WIDE)) && x.value.tensor.element() != Element::F16;
-        let wide = vectors && around && in_eights && gpu.summary().is_software() && gpu.summary().integers_64;
-        // Their words of taps lie alike.
-        let (shader, word, each) = match (wide, vectors) {
-            (true, _) => (MAX_POOL_WIDE, 4, WIDE * WIDE),
-            (false, true) => (MAX_POOL_VECTORS, 4, 4),
-            (false, false) => (MAX_POOL, 1, 1),
+        let eights = [channels, mel].iter().all(|count| count.is_multiple_of(WIDE)) && x.value.tensor.element() != Element::F16;
+        let wide = vectors && around && eights && gpu.summary().loads_in_pairs();
+        let word = if vectors { 4 } else { 1 };
+        let (shader, each) = match (wide, vectors) {
+            (true, _) => (MAX_POOL_WIDE, WIDE * WIDE),
+            (false, true) => (MAX_POOL_VECTORS, word),
+            (false, false) => (MAX_POOL, word),
         };
         let &[batch, frames, bands, _] = y.value.tensor.shape() else { panic!("images have four axes") };
         let taps = gpu.tensor("pool taps", Element::U32, &[batch, frames, bands, channels / word])?;

@@ -83,7 +83,7 @@ pub use gradient_scale::{GradientScale, LEAST_GRADIENT_SCALE};
 pub use inception::Inception;
 pub use indrnn::{IndrnnPath, IndrnnRecurrence};
 pub use indrnn_block::{IndrnnBlock, NormPlace, RecurrentWeights};
-pub use indrnn_folded::FoldedIndrnn;
+pub use indrnn_folded::{FoldedIndrnn, NormFold};
 pub use indrnn_unit::{IndrnnActivation, IndrnnUnit, UnitSource};
 pub use last_step::LastStep;
 pub use linear::{Linear, LinearShape};

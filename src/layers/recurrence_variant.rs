@@ -42,15 +42,15 @@ impl RecurrenceVariant {
     /// Those that run on the adapter and take `hidden` units of `cell`, the default first: software adapters gain from
     /// subgroup broadcasts, hardware from workgroup memory.
     pub fn available(gpu: &Gpu, cell: Cell, hidden: usize, direction: Direction) -> Vec<Self> {
-        let [least, most] = gpu.summary().subgroup_sizes.map(|lanes| lanes as usize);
-        let subgroups = gpu.summary().subgroups && least == most && least >= 8;
+        let summary = gpu.summary();
+        let [least, most] = summary.subgroup_sizes.map(|lanes| lanes as usize);
+        let subgroups = summary.subgroups && least == most && least >= 8;
         let mut variants = vec![Self::Plain];
         if subgroups {
-            let place = if gpu.summary().is_software() { 0 } else { 1 };
+            let place = if summary.is_software() { 0 } else { 1 };
             variants.insert(place, Self::Subgroup { lanes: least });
         }
-        let summary = gpu.summary();
-        if subgroups && least == WIDE_LANES && summary.is_software() && summary.integers_64 && hidden.is_multiple_of(2) {
+        if subgroups && least == WIDE_LANES && summary.loads_in_pairs() && hidden.is_multiple_of(2) {
             variants.insert(0, Self::Wide);
         }
         variants.extend(RegisterLayout::available(gpu, cell, hidden, direction).into_iter().map(Self::Register));

@@ -4,6 +4,8 @@ use super::{Size, Slices};
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const STANDARDISE: Shader = Shader("standardise");
+/// Frames of an invocation that moves vectors to a sequence: what it asks for its bands is asked once for them.
+const FRAMES: usize = 4;
 
 /// Where standardised features go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,22 +35,23 @@ impl Standardise {
         let mean = gpu.tensor("input.mean", Element::F32, &[mel])?;
         let std = gpu.tensor("input.std", Element::F32, &[mel])?;
         gpu.write(&std, &vec![1.0f32; mel]);
-        let vector = if mel.is_multiple_of(4) { 4 } else { 1 };
-        let (entry, slice) = match (to, vector) {
-            (StandardiseTo::Sequence, 1) => ("sequence", features.shape()[0]),
-            (StandardiseTo::Sequence, _) => ("sequence_vectors", features.shape()[0]),
-            (StandardiseTo::Image(slices), 1) => ("image", slices.per()),
-            (StandardiseTo::Image(slices), _) => ("image_vectors", slices.per()),
+        let &[batch, all_frames, _] = features.shape() else { panic!("features have three axes") };
+        let (each, entry, slice) = match (to, mel.is_multiple_of(4)) {
+            (StandardiseTo::Sequence, false) => ([1, 1], "sequence", batch),
+            (StandardiseTo::Sequence, true) => ([4, FRAMES], "sequence_vectors", batch),
+            (StandardiseTo::Image(slices), false) => ([1, 1], "image", slices.per()),
+            (StandardiseTo::Image(slices), true) => ([4, 1], "image_vectors", slices.per()),
         };
-        let names = match vector {
+        let [bands, frames] = each;
+        let names = match bands {
             1 => ["features", "mean", "deviation", "y"],
             _ => ["feature_vectors", "mean_vectors", "deviation_vectors", "y_vectors"],
         };
-        let constants = [("MEL", mel.into()), ("SLICE", slice.into()), ("SLICE_FRAMES", features.shape()[1].into())];
+        let sizes = [("MEL", mel), ("EACH", frames), ("SLICE", slice), ("SLICE_FRAMES", all_frames)];
+        let constants = sizes.map(|(name, size)| (name, size.into()));
         let tensors: Vec<_> = names.into_iter().zip([features, &mean, &std, y]).collect();
         let forward = STANDARDISE.dispatch(gpu, entry, &constants, &tensors)?;
-        let frames = if entry == "sequence_vectors" { 4 } else { 1 };
-        Ok(Self { mean, std, mel, each: [vector, frames], forward })
+        Ok(Self { mean, std, mel, each, forward })
     }
 
     /// Of a whole batch.

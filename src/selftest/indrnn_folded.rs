@@ -5,8 +5,8 @@ use super::bench::{Bench, Layout};
 use super::comparison::{Comparison, Comparisons, TOLERANCE};
 use crate::gpu::{Element, Gpu, GpuError};
 use crate::layers::{
-    Channels, Declarations, DropoutSeed, FoldedIndrnn, IndrnnBlock, IndrnnPath, Layer, LinearShape, Map, Mode, NormPlace,
-    Parameters, Readout, RecurrentWeights, SequenceContext, SequenceHead, Size,
+    Channels, Declarations, DropoutSeed, FoldedIndrnn, IndrnnBlock, IndrnnPath, Layer, LinearShape, Map, Mode, NormFold,
+    NormPlace, Parameters, Readout, RecurrentWeights, SequenceContext, SequenceHead, Size,
 };
 use crate::reference::noise::Noise;
 use crate::reference::{batch_norm, global_average_pool, indrnn, linear};
@@ -104,8 +104,8 @@ impl Given {
     }
 }
 
-/// What a network leaves: logits, every gradient but in evaluation, and the running statistics, in the order of declaration.
-pub fn run(gpu: &Gpu, case: Case, folded: bool) -> Result<Vec<Vec<f32>>, GpuError> {
+/// What a network with that much of its batch norms folded, or nothing, leaves: logits, every gradient but in evaluation, and the running statistics, in the order of declaration.
+pub fn run(gpu: &Gpu, case: Case, fold: Option<NormFold>) -> Result<Vec<Vec<f32>>, GpuError> {
     let Case { size, capacity, inputs, hidden, layers, readout, .. } = case;
     let (bench, given) = (Bench::new(gpu), Given::new(case));
     let parameters = Parameters::new(gpu, given.declarations.clone())?;
@@ -130,9 +130,9 @@ pub fn run(gpu: &Gpu, case: Case, folded: bool) -> Result<Vec<Vec<f32>>, GpuErro
     };
     let logits = Map::new(gpu, "logits", &[capacity.batch, CLASSES])?;
     let mut network: Vec<Box<dyn Layer>> = Vec::new();
-    if folded {
+    if let Some(fold) = fold {
         let x = Channels::whole(&x);
-        network.push(Box::new(FoldedIndrnn::with_path(&context, case.path, layers, hidden, readout, &x, &logits)?));
+        network.push(Box::new(FoldedIndrnn::with_path(&context, case.path, fold, layers, hidden, readout, &x, &logits)?));
     } else {
         let (mut value, mut below): (Channels, Option<Map>) = (Channels::whole(&x), None);
         for layer in 0..layers {
@@ -172,13 +172,13 @@ pub fn run(gpu: &Gpu, case: Case, folded: bool) -> Result<Vec<Vec<f32>>, GpuErro
 }
 
 /// All of [`run`].
-pub fn check(gpu: &Gpu, case: Case, folded: bool) -> Result<Vec<Comparison>, GpuError> {
+pub fn check(gpu: &Gpu, case: Case, fold: Option<NormFold>) -> Result<Vec<Comparison>, GpuError> {
     let given = Given::new(case);
     let expected = expected(case, &given);
     let gradients = given.declarations.parameters.iter().filter(|_| case.mode != Mode::Evaluate).map(|spec| &spec.name);
     let names = gradients.chain(given.declarations.statistics.iter().map(|spec| &spec.name));
-    let actual = run(gpu, case, folded)?;
-    let mut result = Comparisons::new(if folded { "indrnn_fold" } else { "indrnn" }, &case);
+    let actual = run(gpu, case, fold)?;
+    let mut result = Comparisons::new(if fold.is_some() { "indrnn_fold" } else { "indrnn" }, &case);
     let (logits, rows) = (Layout::rows(case.capacity.batch, CLASSES), Size { batch: case.size.batch, frames: 1 });
     result.add("logits", &logits.spread(rows, &expected["logits"]), &actual[0]);
     for (name, actual) in names.zip(&actual[1..]) {
@@ -189,6 +189,21 @@ pub fn check(gpu: &Gpu, case: Case, folded: bool) -> Result<Vec<Comparison>, Gpu
         result.add_within(if shifts { SHIFT_TOLERANCE } else { TOLERANCE }, kind, &expected[name.as_str()], actual);
     }
     Ok(result.done())
+}
+
+/// How far the gradients of [`run`] are from those of exact numbers, as a share of these.
+pub fn distance(gpu: &Gpu, case: Case, fold: Option<NormFold>) -> Result<f64, GpuError> {
+    let given = Given::new(case);
+    let expected = expected(case, &given);
+    let actual = run(gpu, case, fold)?;
+    let (mut apart, mut all) = (0.0, 0.0);
+    for (spec, actual) in given.declarations.parameters.iter().zip(&actual[1..]) {
+        for (expected, actual) in expected[&spec.name].iter().zip(actual) {
+            apart += (expected - f64::from(*actual)).powi(2);
+            all += expected.powi(2);
+        }
+    }
+    Ok((apart / all).sqrt())
 }
 
 /// What [`run`] should bring, tensors of just the batch, by name.

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::gpu::{Element, Gpu, GpuError, Precision};
 use crate::layers::{
-    Cell, ConvolutionVariant, ConvolutionVariants, Gradient, IndrnnPath, Mode, PoolShape, RecurrenceVariant, Size, StackOrder,
-    WavefrontPlan,
+    Cell, ConvolutionVariant, ConvolutionVariants, Gradient, IndrnnPath, Mode, NormFold, PoolShape, RecurrenceVariant, Size,
+    StackOrder, WavefrontPlan,
 };
 use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
@@ -108,7 +108,7 @@ const FAMILIES: [(&str, Check); 23] = [
     ("gru", |gpu| check_recurrent(gpu, Cell::Gru)),
     ("indrnn_fold", |gpu| {
         let case = indrnn_folded::Case::new([2, 40, 3, 13, 33]);
-        indrnn_folded::check(gpu, indrnn_folded::Case { capacity: CAPACITY_OF_STACKS, ..case }, true)
+        indrnn_folded::check(gpu, indrnn_folded::Case { capacity: CAPACITY_OF_STACKS, ..case }, Some(NormFold::Whole))
     }),
     ("wavefront", check_wavefront),
     ("softmax_cross_entropy", |gpu| {

@@ -92,6 +92,18 @@ fn positive(row: &Value, keys: &[&str]) {
     }
 }
 
+/// What a GPU waits for between dispatches counts where layers are as small as these.
+#[test]
+fn a_step_of_five_indrnn_layers_has_at_most_sixty_dispatches_in_either_precision() {
+    let sandbox = Sandbox::new();
+    for precision in ["f32", "mixed"] {
+        let line = sandbox.good(&["bench", "indrnn_t9_b2_i8_h8_l5", "--precision", precision]);
+        let row: Value = serde_json::from_str(&line).unwrap();
+        let dispatches = row["dispatches"].as_u64().unwrap();
+        assert!((20..=60).contains(&dispatches), "{precision}: {dispatches}");
+    }
+}
+
 #[test]
 fn a_saved_bench_is_compared_with_another_and_other_files_are_refused() {
     let sandbox = Sandbox::new();
