@@ -5,13 +5,40 @@ use melgrad::gpu::{Gpu, GpuError, GpuOptions};
 use melgrad::layers::{Gradient, Mode, PoolShape, Size};
 use melgrad::selftest::{Comparison, batch_norm, elementwise, gather, global_average_pool, linear, pool};
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
-/// The adapter without and with runtime checks; opened once.
+/// Devices that tests share: as many as tests run at once, since a device compiles and runs one thing after the other.
+const SLOTS: usize = 2;
+static USERS: Mutex<[usize; SLOTS]> = Mutex::new([0; SLOTS]);
+
+/// The slot of a thread that runs a test: the one that fewest had when it began.
+struct Slot(usize);
+
+impl Slot {
+    fn least_used() -> Self {
+        let mut users = USERS.lock().unwrap();
+        let slot = (0..SLOTS).min_by_key(|&slot| users[slot]).unwrap();
+        users[slot] += 1;
+        Self(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        USERS.lock().unwrap()[self.0] -= 1;
+    }
+}
+
+thread_local! {
+    static SLOT: Slot = Slot::least_used();
+}
+
+/// The adapter without and with runtime checks, the same for all of a test.
 pub(crate) fn devices() -> [&'static Gpu; 2] {
-    static DEVICES: [OnceLock<Gpu>; 2] = [OnceLock::new(), OnceLock::new()];
+    static DEVICES: [[OnceLock<Gpu>; 2]; SLOTS] = [const { [const { OnceLock::new() }; 2] }; SLOTS];
+    let devices = &DEVICES[SLOT.with(|slot| slot.0)];
     [false, true].map(|runtime_checks| {
-        DEVICES[usize::from(runtime_checks)].get_or_init(|| {
+        devices[usize::from(runtime_checks)].get_or_init(|| {
             let options = GpuOptions { runtime_checks, choice: crate::chosen(), ..GpuOptions::default() };
             Gpu::open(&options).unwrap_or_else(|error| panic!("these tests need an adapter, a software one will do: {error}"))
         })

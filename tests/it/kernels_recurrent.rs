@@ -17,13 +17,13 @@ fn cases(cell: Cell) -> Vec<Case> {
         plain([647, 1, 1]),
         Case { steps: 20, ..plain([64, 3, 13]) },
         Case { magnitude: 100.0, ..plain([64, 3, 13]) },
-        plain([1, 32, 40]),
-        plain([7, 32, 40]),
-        Case { capacity: size(32, 8), ..plain([7, 3, 40]) },
+        plain([1, 32, 13]),
+        plain([7, 32, 13]),
+        Case { capacity: size(32, 8), ..plain([7, 3, 13]) },
         plain([2, 3, 130]),
         Case { capacity: size(32, 70), inputs: 128, ..plain([64, 9, 130]) },
         Case { steps: 1, ..plain([3, 3, 130]) },
-        plain([647, 2, 40]),
+        plain([647, 2, 13]),
         plain([7, 2, 300]),
         Case { steps: 1, ..plain([3, 2, 300]) },
     ]
@@ -33,9 +33,13 @@ fn try_variants(cell: Cell) {
     // A width that only the variants that take every shape take.
     for [variant, _] in RecurrenceVariant::pairs(devices()[0], cell, 1) {
         let mut unchecked = cases(cell);
-        let mut checked: Vec<_> = unchecked[..9].to_vec();
+        // Its kernels are those of the tangent but for a line.
+        if cell == Cell::RnnRelu {
+            unchecked.truncate(7);
+        }
+        let mut checked: Vec<_> = unchecked[..5].to_vec();
         if variant.is_subgroup() {
-            unchecked.extend([[647, 32, 40], [647, 3, 128], [64, 32, 128]].map(|shape| Case::new(cell, shape)));
+            unchecked.extend([[647, 3, 40], [64, 32, 128]].map(|shape| Case::new(cell, shape)));
             // Drivers take seconds to compile these with runtime checks.
             checked.truncate(2);
         }
@@ -50,7 +54,7 @@ fn try_variants(cell: Cell) {
 fn try_wide(cell: Cell) {
     let gpu = devices()[0];
     let summary = gpu.summary();
-    if !summary.is_software() || !summary.integers_64 || summary.subgroup_sizes != [8, 8] {
+    if !summary.loads_in_pairs() || summary.subgroup_sizes != [8, 8] {
         println!("{}: not made for this adapter", RecurrenceVariant::Wide.name(cell));
         return;
     }
@@ -66,7 +70,7 @@ fn try_wide(cell: Cell) {
         plain([647, 1, 20]),
         Case { magnitude: 100.0, ..plain([64, 3, 40]) },
         plain([647, 32, 40]),
-        Case { steps: 20, ..plain([64, 13, 64]) },
+        Case { steps: 20, ..plain([64, 13, 40]) },
         Case { capacity: size(40, 70), inputs: 128, ..plain([64, 9, 130]) },
         Case { steps: 1, ..plain([3, 3, 130]) },
         plain([64, 32, 128]),
@@ -120,7 +124,7 @@ fn the_gru_recurrence_agrees_with_its_reference() {
 #[test]
 fn cutting_the_steps_changes_no_bit() {
     let gpu = devices()[0];
-    for cell in [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru] {
+    for cell in [Cell::RnnTanh, Cell::Lstm, Cell::Gru] {
         let wide = RecurrenceVariant::pairs(gpu, cell, 128).into_iter().find(|pair| pair[1].is_register());
         let all = RecurrenceVariant::pairs(gpu, cell, 40).into_iter().map(|pair| (40, pair));
         for (hidden, variants) in all.chain(wide.map(|pair| (128, pair))) {

@@ -28,7 +28,7 @@ struct Training {
 
 impl Training {
     fn new(gpu: &Gpu, model: ModelName) -> Self {
-        let model = ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(model) };
+        let model = ModelConfig { hidden: 32, layers: 2, width: 8, blocks: 2, ..ModelConfig::new(model) };
         let network = Network::new(gpu, &model, SMALL).unwrap();
         network.initialise(3);
         let accumulate = Accumulate::new(gpu, network.parameters()).unwrap();

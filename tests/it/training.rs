@@ -62,7 +62,7 @@ pub(crate) fn small() -> Vec<(&'static str, ModelConfig, usize)> {
     let indrnn = || of(ModelName::Indrnn);
     let dense = ModelConfig { stack: Stack::Dense, growth: 8, dense_blocks: vec![2, 1], ..ModelConfig::new(ModelName::Indrnn) };
     vec![
-        ("bbnn", ModelConfig::new(ModelName::Bbnn), 60),
+        ("bbnn", ModelConfig { width: 16, blocks: 2, ..ModelConfig::new(ModelName::Bbnn) }, 60),
         ("indrnn", indrnn(), 150),
         ("indrnn before", ModelConfig { batch_norm: BatchNormPlace::Before, readout: Readout::Mean, ..indrnn() }, 150),
         ("indrnn input", ModelConfig { batch_norm: BatchNormPlace::Input, ..indrnn() }, 150),
