@@ -26,6 +26,7 @@ const EVALUATE: bool = false;
 const PITCH: u32 = 16384u;
 // Where sums of dy lie by sample: pairs, the second of which they are, with the du of the sample; or dy itself.
 const PAIRS: bool = true;
+// The product reads normalised states; what is folded into it is gamma and beta alone.
 const NORMALISED: bool = false;
 
 struct Size {
@@ -42,7 +43,7 @@ var<immediate> size: Size;
 @group(0) @binding(2) var<storage, read> beta: array<f32>;
 @group(0) @binding(3) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(4) var<storage, read_write> running_var: array<f32>;
-@group(0) @binding(5) var<storage, read_write> norm_out: array<vec4<f32>>;     // mean, inv_std, gamma inv_std, shift
+@group(0) @binding(5) var<storage, read_write> norm_out: array<vec4<f32>>;     // mean, inv_std, gamma inv_std, what is added
 @group(0) @binding(6) var<storage, read> weight: array<f32>;
 @group(0) @binding(7) var<storage, read> bias: array<f32>;
 @group(0) @binding(8) var<storage, read_write> folded_weight: array<f32>;
@@ -181,6 +182,7 @@ fn keep_vectors(output: u32, db: f32) {
 fn gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let input = group.x;
     let own = norm[input];
+    // Gamma inv_std, or gamma.
     let scale = select(own.z, own.z / own.y, NORMALISED);
     var sums = vec2<f32>(0.0);
     for (var first = 0u; first < OUTPUTS; first += WIDTH) {

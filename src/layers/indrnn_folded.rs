@@ -220,10 +220,6 @@ impl FoldedProduct {
             let gradients = FOLD.dispatch(gpu, "gradients_alone", &constants, &gradients)?;
             return Ok(Self { forward: linear(&weight, &bias)?, back, fold: None, normalise: None, gradients, shape, width });
         };
-        let normalise = |normalised: &Tensor| {
-            let tensors = [("norm", &known.norm), ("states", &states.tensor), ("normalised", normalised)];
-            FOLD.dispatch(gpu, "normalise", &constants, &tensors)
-        };
         let [gamma, beta] = ["weight", "bias"].map(|which| parameters.parameter(&format!("{norm}.{which}")));
         let [mean, var] = ["mean", "var"].map(|which| parameters.statistic(&format!("{norm}.running_{which}")));
         let folded = |parameter: &Param| {
@@ -255,9 +251,19 @@ impl FoldedProduct {
             ("corrections", &known.corrections),
         ]);
         let gradients = FOLD.dispatch(gpu, "gradients", &constants, &gradients)?;
-        let normalise = normalised.as_ref().map(normalise).transpose()?;
+        let normalise = normalised.map(|to| {
+            FOLD.dispatch(gpu, "normalise", &constants, &[("norm", &known.norm), ("states", &states.tensor), ("normalised", &to)])
+        });
         let forward = linear(&folded_weight, &folded_bias)?;
-        Ok(Self { forward, back, fold: Some([fold(false)?, fold(true)?]), normalise, gradients, shape, width })
+        Ok(Self {
+            forward,
+            back,
+            fold: Some([fold(false)?, fold(true)?]),
+            normalise: normalise.transpose()?,
+            gradients,
+            shape,
+            width,
+        })
     }
 
     /// Of `steps` steps of each sample.

@@ -107,8 +107,10 @@ const FAMILIES: [(&str, Check); 23] = [
     ("lstm", |gpu| check_recurrent(gpu, Cell::Lstm)),
     ("gru", |gpu| check_recurrent(gpu, Cell::Gru)),
     ("indrnn_fold", |gpu| {
-        let case = indrnn_folded::Case::new([2, 40, 3, 13, 33]);
-        indrnn_folded::check(gpu, indrnn_folded::Case { capacity: CAPACITY_OF_STACKS, ..case }, Some(NormFold::Whole))
+        let case = indrnn_folded::Case { capacity: CAPACITY_OF_STACKS, ..indrnn_folded::Case::new([2, 40, 3, 13, 33]) };
+        let mut list = indrnn_folded::check(gpu, case, Some(NormFold::Whole))?;
+        list.extend(indrnn_folded::check(gpu, case, Some(NormFold::Affine))?);
+        Ok(list)
     }),
     ("wavefront", check_wavefront),
     ("softmax_cross_entropy", |gpu| {

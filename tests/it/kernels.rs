@@ -7,7 +7,7 @@ use melgrad::selftest::{Comparison, batch_norm, elementwise, gather, global_aver
 use std::fmt::Write;
 use std::sync::{Mutex, OnceLock};
 
-/// Devices that tests share: as many as tests run at once, since a device compiles and runs one thing after the other.
+/// Devices that tests share: one for each of CI's processors, since a device compiles and runs one thing after the other.
 const SLOTS: usize = 2;
 static USERS: Mutex<[usize; SLOTS]> = Mutex::new([0; SLOTS]);
 

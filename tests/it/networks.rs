@@ -158,11 +158,7 @@ fn agree_with_pytorch(checks: bool, kernels: KernelPolicy, tries: impl Fn(&Case)
     let gpu = open(checks, kernels.clone());
     for case in cases().into_iter().filter(tries) {
         // Only images are cut into slices.
-        let slices: &[usize] = match (case.model.name, checks, &kernels) {
-            (ModelName::Bbnn, false, KernelPolicy::Preferring(_)) => &[2],
-            (ModelName::Bbnn, false, _) => &[usize::MAX, 2],
-            _ => &[usize::MAX],
-        };
+        let slices: &[usize] = if case.model.name == ModelName::Bbnn { &[usize::MAX, 2] } else { &[usize::MAX] };
         for &most_per_slice in slices {
             let expected = case.expected();
             let network = case.network(&gpu, most_per_slice);
