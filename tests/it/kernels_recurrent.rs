@@ -29,23 +29,42 @@ fn cases(cell: Cell) -> Vec<Case> {
     ]
 }
 
-fn try_variants(cell: Cell) {
-    // A width that only the variants that take every shape take.
+/// Drivers take seconds for each width and each number of rows that these are compiled for: as few of both as have all of
+/// [`cases`].
+fn cases_of_subgroups(cell: Cell) -> Vec<Case> {
+    let odd = |shape| Case { capacity: size(5, 70), ..Case::new(cell, shape) };
+    let full = |shape| Case { capacity: size(32, 70), ..Case::new(cell, shape) };
+    let plain = |shape| Case::new(cell, shape);
+    vec![
+        odd([7, 3, 13]),
+        Case { steps: 1, ..odd([7, 3, 13]) },
+        plain([2, 3, 1]),
+        Case { steps: 20, ..odd([64, 5, 13]) },
+        Case { magnitude: 100.0, ..odd([64, 5, 13]) },
+        plain([647, 3, 40]),
+        Case { inputs: 128, ..full([64, 9, 130]) },
+        Case { steps: 1, ..full([3, 32, 130]) },
+        plain([64, 32, 128]),
+        plain([7, 2, 300]),
+        Case { steps: 1, ..plain([3, 2, 300]) },
+    ]
+}
+
+/// The variants that take every width: the plain one, or that of subgroups where the adapter has them.
+fn try_variants(cell: Cell, subgroups: bool) {
+    // A width that no other variant takes.
     for [variant, _] in RecurrenceVariant::pairs(devices()[0], cell, 1) {
-        let mut unchecked = cases(cell);
+        if variant.is_subgroup() != subgroups {
+            continue;
+        }
+        let (mut unchecked, checked) = if subgroups { (cases_of_subgroups(cell), 2) } else { (cases(cell), 5) };
+        let checked = unchecked[..checked].to_vec();
         // Its kernels are those of the tangent but for a line.
         if cell == Cell::RnnRelu {
-            unchecked.truncate(7);
-        }
-        let mut checked: Vec<_> = unchecked[..5].to_vec();
-        if variant.is_subgroup() {
-            unchecked.extend([[647, 3, 40], [64, 32, 128]].map(|shape| Case::new(cell, shape)));
-            // Drivers take seconds to compile these with runtime checks.
-            checked.truncate(2);
+            unchecked.truncate(5);
         }
         try_each([&unchecked, &checked], |gpu, case| recurrent::check(gpu, [variant; 2], case));
     }
-    try_wide(cell);
 }
 
 /// The wide kernels by name: a pair of units alone, widths that fill no block and no four blocks of 16, one that is all
@@ -101,23 +120,51 @@ fn try_registers(cell: Cell) {
 }
 
 #[test]
-fn the_tanh_recurrence_agrees_with_its_reference() {
-    try_variants(Cell::RnnTanh);
+fn plain_recurrences_of_the_rnn_agree_with_their_reference() {
+    try_variants(Cell::RnnTanh, false);
+    try_variants(Cell::RnnRelu, false);
 }
 
 #[test]
-fn the_relu_recurrence_agrees_with_its_reference() {
-    try_variants(Cell::RnnRelu);
+fn the_plain_lstm_agrees_with_its_reference() {
+    try_variants(Cell::Lstm, false);
 }
 
 #[test]
-fn the_lstm_recurrence_agrees_with_its_reference() {
-    try_variants(Cell::Lstm);
+fn the_plain_gru_agrees_with_its_reference() {
+    try_variants(Cell::Gru, false);
 }
 
 #[test]
-fn the_gru_recurrence_agrees_with_its_reference() {
-    try_variants(Cell::Gru);
+fn rnns_by_subgroups_agree_with_their_reference() {
+    try_variants(Cell::RnnTanh, true);
+    try_variants(Cell::RnnRelu, true);
+}
+
+#[test]
+fn the_lstm_by_subgroups_agrees_with_its_reference() {
+    try_variants(Cell::Lstm, true);
+}
+
+#[test]
+fn the_gru_by_subgroups_agrees_with_its_reference() {
+    try_variants(Cell::Gru, true);
+}
+
+#[test]
+fn wide_recurrences_of_the_rnn_agree_with_their_reference() {
+    try_wide(Cell::RnnTanh);
+    try_wide(Cell::RnnRelu);
+}
+
+#[test]
+fn the_wide_lstm_agrees_with_its_reference() {
+    try_wide(Cell::Lstm);
+}
+
+#[test]
+fn the_wide_gru_agrees_with_its_reference() {
+    try_wide(Cell::Gru);
 }
 
 #[test]
@@ -144,7 +191,7 @@ fn cutting_the_steps_changes_no_bit() {
         let all = RecurrenceVariant::pairs(gpu, cell, 40).into_iter().map(|pair| (40, pair));
         for (hidden, variants) in all.chain(wide.map(|pair| (128, pair))) {
             let bits = |steps| {
-                let case = Case { steps, capacity: size(5, 20), ..Case::new(cell, [19, 5, hidden]) };
+                let case = Case { steps, capacity: size(3, 20), ..Case::new(cell, [19, 3, hidden]) };
                 recurrent::run(gpu, variants, case)
                     .unwrap()
                     .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())

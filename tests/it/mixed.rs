@@ -11,7 +11,7 @@ use melgrad::train::event::{EpochMetrics, Event};
 use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::{train, weights};
 
-use crate::training::{Recorder, SMALL, built_in, gpu, learn_by_heart, small, tiny_config};
+use crate::training::{Recorder, SMALL, built_in, gpu, learn_by_heart, small, small_bbnn, tiny_config};
 
 const FRAMES: usize = SMALL.frames;
 
@@ -28,7 +28,10 @@ struct Training {
 
 impl Training {
     fn new(gpu: &Gpu, model: ModelName) -> Self {
-        let model = ModelConfig { hidden: 32, layers: 2, width: 8, blocks: 2, ..ModelConfig::new(model) };
+        let model = match model {
+            ModelName::Bbnn => small_bbnn(),
+            recurrent => ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(recurrent) },
+        };
         let network = Network::new(gpu, &model, SMALL).unwrap();
         network.initialise(3);
         let accumulate = Accumulate::new(gpu, network.parameters()).unwrap();

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::training::{SMALL, small_bbnn};
+
 /// Largest difference over the largest magnitude of a tensor.
 const TOLERANCE: f64 = 1e-4;
 
@@ -140,18 +142,21 @@ fn compare(misses: &mut String, what: &str, found: &[f32], expected: &[f32], flo
 }
 
 #[test]
-fn logits_loss_every_gradient_and_running_statistics_agree_with_pytorch() {
+fn logits_loss_every_gradient_running_statistics_and_ten_steps_of_adam_agree_with_pytorch() {
     agree_with_pytorch(false, KernelPolicy::default(), |_| true);
+    // Of the same kernels: as a test of its own it would have them compiled beside this one.
+    ten_steps_of_adam_follow_pytorch();
 }
 
 #[test]
 fn with_runtime_checks_they_agree_with_pytorch() {
-    agree_with_pytorch(true, KernelPolicy::default(), |_| true);
+    // Kernels of the larger BBNN have checks in their own tests.
+    agree_with_pytorch(true, KernelPolicy::default(), |case| case.file != "bbnn");
 }
 
 #[test]
 fn by_the_kernels_that_only_hardware_gets_they_agree_with_pytorch() {
-    agree_with_pytorch(false, of_hardware(), |case| case.model.name == ModelName::Bbnn);
+    agree_with_pytorch(false, of_hardware(), |case| case.file == "bbnn");
 }
 
 fn agree_with_pytorch(checks: bool, kernels: KernelPolicy, tries: impl Fn(&Case) -> bool) {
@@ -199,7 +204,6 @@ fn agree_with_pytorch(checks: bool, kernels: KernelPolicy, tries: impl Fn(&Case)
     }
 }
 
-#[test]
 fn ten_steps_of_adam_follow_pytorch() {
     let gpu = gpu(false);
     for case in cases() {
@@ -235,12 +239,13 @@ fn bbnn_at_full_size_has_the_published_number_of_parameters() {
 #[test]
 fn kernels_of_hardware_give_the_same_bits_twice() {
     let gpu = open(false, of_hardware());
-    let narrow = ModelConfig { width: 8, blocks: 1, ..ModelConfig::new(ModelName::Bbnn) };
-    for precision in [Precision::F32, Precision::Mixed] {
+    // Shapes that other tests have compiled.
+    let cases = cases();
+    let bbnn = cases.iter().find(|case| case.file == "bbnn").unwrap();
+    let mixed = (Precision::Mixed, ModelConfig { blocks: 1, ..small_bbnn() }, Dimensions { batch: 3, frames: 40, ..SMALL });
+    for (precision, model, dimensions) in [(Precision::F32, bbnn.model.clone(), bbnn.dimensions), mixed] {
         let run = || {
-            let network =
-                Network::new(&gpu.with_precision(precision), &narrow, Dimensions { batch: 3, frames: 40, mels: 16, classes: 4 })
-                    .unwrap();
+            let network = Network::new(&gpu.with_precision(precision), &model, dimensions).unwrap();
             fill(&network);
             let size = upload(&network);
             let mut pass = Pass::new(&gpu);
