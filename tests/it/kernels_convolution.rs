@@ -76,8 +76,7 @@ fn convolution_agrees_with_its_reference() {
 #[test]
 fn convolution_subgroup_agrees_with_its_reference() {
     let mut cases = convolutions_in_fours();
-    // Drivers take long for these: of the last sizes only that of lines that tiles fill.
-    cases.truncate(12);
+    // Drivers take long for these: without further sizes of kernels.
     cases.drain(9..11);
     try_variant("convolution_subgroup", Precision::F32, [&cases, &cases[..1]]);
     try_variant("convolution_subgroup", Precision::Mixed, [&cases[..3], &[]]);
