@@ -49,6 +49,8 @@ def main():
         if then is None:
             notes.append(f"{row['workload']}, {row['precision']}: not measured there")
             continue
+        if "H100" not in then["adapter"]:
+            parser.error(f"{options.measured} is of {then['adapter']}: the rates above are an H100's")
         if row["workload"].startswith(("rnn", "gru", "lstm")) and row["dispatches"] > then["dispatches"]:
             notes.append(f"{row['workload']}, {row['precision']}: cut into {row['dispatches']} dispatches here, {then['dispatches']} there")
             continue

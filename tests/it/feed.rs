@@ -1,7 +1,7 @@
 //! Batches gathered from clips on the device and batches that are streamed train alike, bit for bit.
 
-use crate::training::{Recorder, built_in, small_bbnn, tiny_config};
-use melgrad::config::{AugmentConfig, Config, ModelConfig, ModelName};
+use crate::training::{Recorder, built_in, small_model, tiny_config};
+use melgrad::config::{AugmentConfig, Config, ModelName};
 use melgrad::dataset::{Clip, Dataset, Sample, Split};
 use melgrad::features::Features;
 use melgrad::gpu::{Gpu, GpuOptions};
@@ -93,10 +93,7 @@ fn in_segments(data: &Dataset) -> Dataset {
 
 fn small(name: ModelName, frames: usize) -> Config {
     let mut config = tiny_config();
-    config.model = match name {
-        ModelName::Bbnn => small_bbnn(),
-        recurrent => ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(recurrent) },
-    };
+    config.model = small_model(name);
     (config.train.frames, config.train.batch_size, config.train.epochs) = (frames, 5, 3);
     config
 }

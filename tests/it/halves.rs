@@ -1,6 +1,6 @@
 //! BBNN's maps in mixed precision: stored as halves, and the same numbers where they are stored as floats.
 
-use melgrad::config::ModelConfig;
+use melgrad::config::{ModelConfig, ModelName};
 use melgrad::gpu::{Element, Gpu, GpuOptions, KernelPolicy, Pass, Precision};
 use melgrad::layers::{
     Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Mode, Param, Size,
@@ -11,7 +11,7 @@ use melgrad::optim::{Optimizer, OptimizerSettings};
 use melgrad::reference::half;
 use melgrad::reference::noise::Noise;
 
-use crate::training::small_bbnn;
+use crate::training::small_model;
 
 // Slices begin where adapters can bind them.
 const DIMENSIONS: Dimensions = Dimensions { batch: 5, frames: 40, mels: 8, classes: 4 };
@@ -26,7 +26,7 @@ fn open(words: &[&str]) -> Gpu {
 }
 
 fn network_of_one_block() -> ModelConfig {
-    ModelConfig { blocks: 1, ..small_bbnn() }
+    ModelConfig { blocks: 1, ..small_model(ModelName::Bbnn) }
 }
 
 /// Ties, numbers that f16 has only as multiples of 2^-24 or not at all, and what is none.
@@ -178,7 +178,7 @@ fn apart(one: &Trained, other: &Trained) -> f64 {
 fn halves_train_to_the_bits_of_floats_that_are_rounded_alike() {
     let gpu = open(&["tiled", "together"]);
     // Two blocks, so that one reads what the other stored.
-    let model = small_bbnn();
+    let model = small_model(ModelName::Bbnn);
     let with_maps = |maps| trained(&gpu, || Network::with_maps(&gpu, &model, DIMENSIONS, maps).unwrap(), 4);
     let chosen = trained(&gpu, || Network::new(&gpu, &model, DIMENSIONS).unwrap(), 4);
     let (halves, rounded) = (with_maps(Element::F16), with_maps(Element::Rounded));

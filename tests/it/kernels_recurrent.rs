@@ -53,10 +53,12 @@ fn cases_of_subgroups(cell: Cell) -> Vec<Case> {
 /// The variants that take every width: the plain one, or that of subgroups where the adapter has them.
 fn try_variants(cell: Cell, subgroups: bool) {
     // A width that no other variant takes.
-    for [variant, _] in RecurrenceVariant::pairs(devices()[0], cell, 1) {
-        if variant.is_subgroup() != subgroups {
-            continue;
-        }
+    let mut pairs = RecurrenceVariant::pairs(devices()[0], cell, 1);
+    pairs.retain(|[variant, _]| variant.is_subgroup() == subgroups);
+    if pairs.is_empty() {
+        println!("{} has no subgroups for it", devices()[0].summary().name);
+    }
+    for [variant, _] in pairs {
         let (mut unchecked, checked) = if subgroups { (cases_of_subgroups(cell), 2) } else { (cases(cell), 5) };
         let checked = unchecked[..checked].to_vec();
         // Its kernels are those of the tangent but for a line.

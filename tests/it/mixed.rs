@@ -1,6 +1,6 @@
 //! Mixed precision in whole networks and whole runs: rounded operands, and the scale of the gradients.
 
-use melgrad::config::{Config, ModelConfig, ModelName};
+use melgrad::config::{Config, ModelName};
 use melgrad::gpu::{Gpu, Pass, Precision, Tensor};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
@@ -11,7 +11,7 @@ use melgrad::train::event::{EpochMetrics, Event};
 use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::{train, weights};
 
-use crate::training::{Recorder, SMALL, built_in, gpu, learn_by_heart, small, small_bbnn, tiny_config};
+use crate::training::{Recorder, SMALL, built_in, gpu, learn_by_heart, small, small_model, tiny_config};
 
 const FRAMES: usize = SMALL.frames;
 
@@ -28,11 +28,7 @@ struct Training {
 
 impl Training {
     fn new(gpu: &Gpu, model: ModelName) -> Self {
-        let model = match model {
-            ModelName::Bbnn => small_bbnn(),
-            recurrent => ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(recurrent) },
-        };
-        let network = Network::new(gpu, &model, SMALL).unwrap();
+        let network = Network::new(gpu, &small_model(model), SMALL).unwrap();
         network.initialise(3);
         let accumulate = Accumulate::new(gpu, network.parameters()).unwrap();
         let settings = OptimizerSettings { clip_norm: 1.0, ..OptimizerSettings::default() };

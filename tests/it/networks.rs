@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::training::{SMALL, small_bbnn};
+use crate::training::{SMALL, small_model};
 
 /// Largest difference over the largest magnitude of a tensor.
 const TOLERANCE: f64 = 1e-4;
@@ -156,7 +156,7 @@ fn with_runtime_checks_they_agree_with_pytorch() {
 
 #[test]
 fn by_the_kernels_that_only_hardware_gets_they_agree_with_pytorch() {
-    agree_with_pytorch(false, of_hardware(), |case| case.file == "bbnn");
+    agree_with_pytorch(false, of_hardware(), |case| case.model.name == ModelName::Bbnn);
 }
 
 fn agree_with_pytorch(checks: bool, kernels: KernelPolicy, tries: impl Fn(&Case) -> bool) {
@@ -242,7 +242,11 @@ fn kernels_of_hardware_give_the_same_bits_twice() {
     // Shapes that other tests have compiled.
     let cases = cases();
     let bbnn = cases.iter().find(|case| case.file == "bbnn").unwrap();
-    let mixed = (Precision::Mixed, ModelConfig { blocks: 1, ..small_bbnn() }, Dimensions { batch: 3, frames: 40, ..SMALL });
+    let mixed = (
+        Precision::Mixed,
+        ModelConfig { blocks: 1, ..small_model(ModelName::Bbnn) },
+        Dimensions { batch: 3, frames: 40, ..SMALL },
+    );
     for (precision, model, dimensions) in [(Precision::F32, bbnn.model.clone(), bbnn.dimensions), mixed] {
         let run = || {
             let network = Network::new(&gpu.with_precision(precision), &model, dimensions).unwrap();

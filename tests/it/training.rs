@@ -56,18 +56,22 @@ pub(crate) fn learn_by_heart(
     (losses, weights.into_iter().map(f32::to_bits).collect())
 }
 
-/// The BBNN of all tests that need no other, on [`SMALL`]'s bands: drivers take half a minute to compile one.
-pub(crate) fn small_bbnn() -> ModelConfig {
-    ModelConfig { width: 8, blocks: 2, kernels: [3, 5], pool: [2, 1], ..ModelConfig::new(ModelName::Bbnn) }
+/// The network of all tests that need no other, on [`SMALL`]'s bands: drivers take half a minute to compile a BBNN.
+pub(crate) fn small_model(name: ModelName) -> ModelConfig {
+    let model = ModelConfig::new(name);
+    match name {
+        ModelName::Bbnn => ModelConfig { width: 8, blocks: 2, kernels: [3, 5], pool: [2, 1], ..model },
+        _ => ModelConfig { hidden: 32, layers: 2, ..model },
+    }
 }
 
 /// Every network, and every way to build one, with the steps that it takes to learn a batch.
 pub(crate) fn small() -> Vec<(&'static str, ModelConfig, usize)> {
-    let of = |name| ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(name) };
+    let of = small_model;
     let indrnn = || of(ModelName::Indrnn);
     let dense = ModelConfig { stack: Stack::Dense, growth: 8, dense_blocks: vec![2, 1], ..ModelConfig::new(ModelName::Indrnn) };
     vec![
-        ("bbnn", small_bbnn(), 60),
+        ("bbnn", of(ModelName::Bbnn), 60),
         ("indrnn", indrnn(), 150),
         ("indrnn before", ModelConfig { batch_norm: BatchNormPlace::Before, readout: Readout::Mean, ..indrnn() }, 150),
         ("indrnn input", ModelConfig { batch_norm: BatchNormPlace::Input, ..indrnn() }, 150),

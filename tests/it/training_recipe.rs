@@ -1,6 +1,6 @@
 //! What a recipe does to the gradient on its way to an update, in whole networks and whole runs.
 
-use melgrad::config::{ClassWeights, Config, ModelConfig, ModelName, OptimizerName, ScheduleName, TrainConfig};
+use melgrad::config::{ClassWeights, Config, ModelName, OptimizerName, ScheduleName, TrainConfig};
 use melgrad::dataset::{Batches, Split};
 use melgrad::gpu::{Gpu, Pass, Tensor};
 use melgrad::layers::{Mode, Size};
@@ -12,14 +12,12 @@ use melgrad::train::event::{EpochMetrics, Event};
 use melgrad::train::run_directory::RunDirectory;
 use melgrad::train::{train, weights};
 
-use crate::training::{Recorder, built_in, gpu, tiny_config};
+use crate::training::{Recorder, SMALL, built_in, gpu, small_model, tiny_config};
 
-const DIMENSIONS: Dimensions = Dimensions { batch: 6, frames: 16, mels: 8, classes: 3 };
 const CLASS_WEIGHTS: [f32; 3] = [1.0, 2.0, 0.5];
 
 fn network(gpu: &Gpu, model: ModelName) -> Network {
-    let model = ModelConfig { hidden: 32, layers: 2, ..ModelConfig::new(model) };
-    let network = Network::new(gpu, &model, DIMENSIONS).unwrap();
+    let network = Network::new(gpu, &small_model(model), SMALL).unwrap();
     network.initialise(3);
     network
 }
@@ -33,8 +31,8 @@ struct Noisy {
 
 fn noisy(seed: u64, clips: usize) -> Noisy {
     let mut noise = Noise::new(seed);
-    let features = noise.numbers(clips * DIMENSIONS.frames * DIMENSIONS.mels).into_iter().map(|v| v as f32).collect();
-    let labels = noise.labels(clips, DIMENSIONS.classes);
+    let features = noise.numbers(clips * SMALL.frames * SMALL.mels).into_iter().map(|v| v as f32).collect();
+    let labels = noise.labels(clips, SMALL.classes);
     let weight = labels.iter().map(|&label| f64::from(CLASS_WEIGHTS[label as usize])).sum();
     Noisy { features, labels, weight }
 }
@@ -42,7 +40,7 @@ fn noisy(seed: u64, clips: usize) -> Noisy {
 /// Forward and backward of one batch, and then what `record` adds.
 fn run(network: &Network, batch: &Noisy, divisor: Option<f32>, record: impl FnOnce(&mut Pass<'_>)) {
     network.upload(&batch.features, &batch.labels);
-    let size = Size { batch: batch.labels.len(), frames: DIMENSIONS.frames };
+    let size = Size { batch: batch.labels.len(), frames: SMALL.frames };
     let mut pass = Pass::new(network.gpu());
     network.forward_part(&mut pass, size, Mode::Train, divisor);
     network.backward(&mut pass, size);
