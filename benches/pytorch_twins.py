@@ -4,6 +4,8 @@
     cargo bench --bench twins -- FOLDER [WORKLOAD ..]
     python3 benches/pytorch_twins.py FOLDER
 
+Needs torch, safetensors and numpy.
+
 The twins are those of tests/fixtures/networks/make.py, computed in f64; beside it, how far PyTorch's own f32 is from that. A
 difference is the largest of a tensor's elements over the largest magnitude of the tensor; a bias before a batch norm has
 no influence, so gradients are held to at least a thousandth of the largest gradient of the network. Over some million
