@@ -13,6 +13,8 @@ const OUT_MEL: u32 = 64u;
 alias Word = f32;
 const PER_WORD: u32 = 1u;
 fn number(word: Word, place: u32) -> f32 { return word; }
+fn word(low: f32, high: f32) -> Word { return low; }
+fn kept(value: f32) -> f32 { return value; }
 
 struct Size {
     batch: u32,
@@ -24,7 +26,7 @@ var<immediate> size: Size;
 @group(0) @binding(0) var<storage, read> x: array<Word>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Word>;
 
 const AREA: f32 = f32(KERNEL_TIME * KERNEL_MEL);
 
@@ -48,19 +50,23 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     y[i] = sum / AREA;
 }
 
-@compute @workgroup_size(64)
-fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * groups.x + group.x) * 64u + lane;
-    if (i >= size.batch * size.frames * MEL * CHANNELS) {
-        return;
-    }
+// The gradient of element i of x.
+fn gradient(i: u32) -> f32 {
     let c = i % CHANNELS;
     let m = ((i / CHANNELS) % MEL) / KERNEL_MEL;
     let t = ((i / (CHANNELS * MEL)) % size.frames) / KERNEL_TIME;
     let sample = i / (CHANNELS * MEL * size.frames);
     if (m < OUT_MEL && t < size.out_frames) {
-        dx[i] = dy[((sample * size.out_frames + t) * OUT_MEL + m) * CHANNELS + c] / AREA;
-    } else {
-        dx[i] = 0.0;
+        return kept(dy[((sample * size.out_frames + t) * OUT_MEL + m) * CHANNELS + c] / AREA);
+    }
+    return 0.0;
+}
+
+// An invocation has a word of dx.
+@compute @workgroup_size(64)
+fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = ((group.y * groups.x + group.x) * 64u + lane) * PER_WORD;
+    if (i < size.batch * size.frames * MEL * CHANNELS) {
+        dx[i / PER_WORD] = word(gradient(i), gradient(i + PER_WORD - 1u));
     }
 }

@@ -48,6 +48,8 @@ const EVALUATE: bool = false;
 alias Word = f32;
 const PER_WORD: u32 = 1u;
 fn number(word: Word, place: u32) -> f32 { return word; }
+// What dx holds.
+fn kept(value: f32) -> f32 { return value; }
 
 struct Size {
     // Rows of this dispatch, and of the whole batch.
@@ -290,9 +292,9 @@ fn accumulate_gradients(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
             sums += vec2<f32>(dz, dz * ((value - batch.x) * batch.y));
             let place = row * DX_STRIDE + DX_FIRST + channel;
             if (ADD_DX) {
-                dx[place] = fma(factor, dz, dx[place]);
+                dx[place] = kept(fma(factor, dz, dx[place]));
             } else {
-                dx[place] = factor * dz;
+                dx[place] = kept(factor * dz);
             }
         }
     }
@@ -330,7 +332,7 @@ fn correct(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     let first = (group.y * groups.x + group.x) * BLOCK;
     for (var row = first + lane / LANES; row < min(size.rows, first + BLOCK); row += 64u / LANES) {
         let place = row * DX_STRIDE + DX_FIRST + channel;
-        dx[place] -= fma(value_at(row * X_STRIDE + X_FIRST + channel) - batch.x, factor, c.x);
+        dx[place] = kept(dx[place] - fma(value_at(row * X_STRIDE + X_FIRST + channel) - batch.x, factor, c.x));
     }
 }
 
@@ -367,9 +369,9 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         let place = row * DX_STRIDE + DX_FIRST + channel;
         let d = factor * (dz - c.x - (value - batch.x) * batch.y * c.y);
         if (ADD_DX) {
-            dx[place] += d;
+            dx[place] = kept(dx[place] + d);
         } else {
-            dx[place] = d;
+            dx[place] = kept(d);
         }
     }
 }

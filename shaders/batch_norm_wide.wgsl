@@ -14,6 +14,9 @@ const DX_FIRST: u32 = 0u;
 // Where these channels begin in moments and corrections.
 const STATISTICS_FIRST: u32 = 0u;
 
+// What maps hold: numbers as they are, or rounded (the host replaces such lines).
+fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
+
 struct Size {
     // Rows of this dispatch, and of the whole batch.
     rows: u32,
@@ -67,7 +70,7 @@ fn correct(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         let input = x[(row * X_STRIDE + X_FIRST + channel) / 8u];
         let at = (row * DX_STRIDE + DX_FIRST + channel) / 8u;
         let held = dx[at];
-        let evens = even(held) - fma(even(input) - batch[0], even_factor, c[0]);
-        dx[at] = together(evens, odd(held) - fma(odd(input) - batch[2], odd_factor, c[2]));
+        let evens = kept(even(held) - fma(even(input) - batch[0], even_factor, c[0]));
+        dx[at] = together(evens, kept(odd(held) - fma(odd(input) - batch[2], odd_factor, c[2])));
     }
 }

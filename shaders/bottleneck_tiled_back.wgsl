@@ -45,6 +45,9 @@ fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
 fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
+// An operand that a map holds.
+fn held_operand(four: Stored) -> vec4<f32> { return operand(unpacked(four)); }
 // Its words, and four channels of different places.
 alias Word = f32;
 const PER_WORD: u32 = 1u;
@@ -73,15 +76,15 @@ var<immediate> size: Size;
 @group(0) @binding(4) var<storage, read> parameters: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> scale: array<vec4<f32>>;                // (unit, input)
 @group(0) @binding(6) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read> dy_0: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read> dy_1: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read> dy_2: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> dy_0: array<Stored>;
+@group(0) @binding(8) var<storage, read> dy_1: array<Stored>;
+@group(0) @binding(9) var<storage, read> dy_2: array<Stored>;
 @group(0) @binding(10) var<storage, read_write> partial_sums: array<vec4<f32>>;
 @group(0) @binding(11) var<storage, read> moments: array<vec4<f32>>;             // mean, inv_std of two channels
-@group(0) @binding(12) var<storage, read_write> dx_0: array<vec4<f32>>;
-@group(0) @binding(13) var<storage, read_write> dx_1: array<vec4<f32>>;
-@group(0) @binding(14) var<storage, read_write> dx_2: array<vec4<f32>>;
-@group(0) @binding(15) var<storage, read_write> dx_3: array<vec4<f32>>;
+@group(0) @binding(12) var<storage, read_write> dx_0: array<Stored>;
+@group(0) @binding(13) var<storage, read_write> dx_1: array<Stored>;
+@group(0) @binding(14) var<storage, read_write> dx_2: array<Stored>;
+@group(0) @binding(15) var<storage, read_write> dx_3: array<Stored>;
 @group(0) @binding(16) var<storage, read> taps_0: array<u32>;
 @group(0) @binding(17) var<storage, read> taps_1: array<u32>;
 @group(0) @binding(18) var<storage, read> taps_2: array<u32>;
@@ -145,7 +148,7 @@ fn read_x(map: u32, place: u32, vectors: u32) -> Stored {
     }
 }
 
-fn read_dx(map: u32, place: u32) -> vec4<f32> {
+fn read_dx(map: u32, place: u32) -> Stored {
     switch map {
         case 0u: { return dx_0[place]; }
         case 1u: { return dx_1[place]; }
@@ -154,7 +157,7 @@ fn read_dx(map: u32, place: u32) -> vec4<f32> {
     }
 }
 
-fn write_dx(map: u32, place: u32, value: vec4<f32>) {
+fn write_dx(map: u32, place: u32, value: Stored) {
     switch map {
         case 0u: { dx_0[place] = value; }
         case 1u: { dx_1[place] = value; }
@@ -163,7 +166,7 @@ fn write_dx(map: u32, place: u32, value: vec4<f32>) {
     }
 }
 
-fn read_dy(unit: u32, place: u32) -> vec4<f32> {
+fn read_dy(unit: u32, place: u32) -> Stored {
     switch unit {
         case 0u: { return dy_0[place]; }
         case 1u: { return dy_1[place]; }
@@ -174,7 +177,7 @@ fn read_dy(unit: u32, place: u32) -> vec4<f32> {
 // What an invocation brings of the gradient of y, and of the weight on its side: an input, a vector of outputs, which become
 // steps.
 struct Brought {
-    values: array<vec4<f32>, LEFT>,
+    values: array<Stored, LEFT>,
     weights: array<vec4<f32>, RIGHT>,
 }
 
@@ -199,7 +202,7 @@ fn keep(buffer: u32, lane: u32, brought: ptr<function, Brought>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let r = lane / 4u + j * (THREADS / 4u);
         let k = (lane % 4u) * 4u;
-        let value = operand((*brought).values[j]);
+        let value = held_operand((*brought).values[j]);
         for (var e = 0u; e < 4u; e += 1u) {
             left[buffer * LEFT_SIZE + (k + e) * LEFT_PITCH + r / 4u][r % 4u] = value[e];
         }
@@ -259,7 +262,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         let channel = min(part.first + (i / 8u * ACROSS + lane % ACROSS) * 4u, part.width - 4u);
         inputs[i] = read_x(part.map, (row * part.width + channel) / 4u, part.width / 4u);
         if (size.add_dx != 0u) {
-            total[i] = read_dx(part.map, (row * part.width + channel) / 4u);
+            total[i] = unpacked(read_dx(part.map, (row * part.width + channel) / 4u));
         }
     }
     for (var unit = 0u; unit < UNITS; unit += 1u) {
@@ -312,7 +315,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         let row = first_row + along * 8u + i % 8u;
         let channel = part.first + (i / 8u * ACROSS + lane % ACROSS) * 4u;
         if (row < size.rows && channel < part.width) {
-            write_dx(part.map, (row * part.width + channel) / 4u, total[i]);
+            write_dx(part.map, (row * part.width + channel) / 4u, packed(total[i]));
         }
     }
 }

@@ -43,6 +43,8 @@ fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
 fn unpacked(four: Stored) -> vec4<f32> { return four; }
+// An operand that a map holds.
+fn held_operand(four: Stored) -> vec4<f32> { return operand(unpacked(four)); }
 // Its words, and four channels of different places.
 alias Word = f32;
 const PER_WORD: u32 = 1u;
@@ -68,9 +70,9 @@ var<immediate> size: Size;
 @group(0) @binding(3) var<storage, read> x_3: array<Stored>;
 @group(0) @binding(5) var<storage, read> scale: array<vec4<f32>>;                // (unit, input)
 @group(0) @binding(6) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read> dy_0: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read> dy_1: array<vec4<f32>>;
-@group(0) @binding(9) var<storage, read> dy_2: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> dy_0: array<Stored>;
+@group(0) @binding(8) var<storage, read> dy_1: array<Stored>;
+@group(0) @binding(9) var<storage, read> dy_2: array<Stored>;
 @group(0) @binding(10) var<storage, read_write> partial_sums: array<vec4<f32>>;
 @group(0) @binding(16) var<storage, read> taps_0: array<u32>;
 @group(0) @binding(17) var<storage, read> taps_1: array<u32>;
@@ -135,7 +137,7 @@ fn read_x(map: u32, place: u32, vectors: u32) -> Stored {
     }
 }
 
-fn read_dy(unit: u32, place: u32) -> vec4<f32> {
+fn read_dy(unit: u32, place: u32) -> Stored {
     switch unit {
         case 0u: { return dy_0[place]; }
         case 1u: { return dy_1[place]; }
@@ -146,7 +148,7 @@ fn read_dy(unit: u32, place: u32) -> vec4<f32> {
 // What an invocation brings of x, always of the same four channels, and of a unit's dy.
 struct Brought {
     values: array<Stored, LEFT>,
-    gradients: array<vec4<f32>, RIGHT>,
+    gradients: array<Stored, RIGHT>,
 }
 
 // Past the end, the last row once more: it has no gradient.
@@ -164,7 +166,7 @@ fn load_dy(to: ptr<function, Brought>, unit: u32, first_row: u32, end: u32, firs
         let row = first_row + i / RIGHT_PITCH;
         let column = first_column + (i % RIGHT_PITCH) * 4u;
         let place = min(row, end - 1u) * size.y_stride[unit] + size.y_first[unit] + min(column, OUTPUTS - 4u);
-        (*to).gradients[j] = select(NOTHING, read_dy(unit, place / 4u), row < end && column < OUTPUTS);
+        (*to).gradients[j] = select(Stored(), read_dy(unit, place / 4u), row < end && column < OUTPUTS);
     }
 }
 
@@ -214,7 +216,7 @@ fn turn(
     }
     for (var j = 0u; j < RIGHT; j += 1u) {
         if (lane + j * THREADS < RIGHT_SIZE) {
-            right[buffer * RIGHT_SIZE + lane + j * THREADS] = operand((*brought).gradients[j]);
+            right[buffer * RIGHT_SIZE + lane + j * THREADS] = held_operand((*brought).gradients[j]);
         }
     }
     workgroupBarrier();

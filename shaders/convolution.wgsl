@@ -28,7 +28,7 @@ const WEIGHT_PITCH: u32 = 65u;
 
 // An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
 fn operand(value: f32) -> f32 { return value; }
-// What y holds, likewise.
+// What maps hold, likewise.
 fn kept(value: f32) -> f32 { return value; }
 
 struct Size {
@@ -218,7 +218,7 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
                 if (size.add_dx != 0u) {
                     start = dx[place];
                 }
-                dx[place] = start + results[2u * r + c / 4u][c % 4u];
+                dx[place] = kept(start + results[2u * r + c / 4u][c % 4u]);
             }
         }
     }

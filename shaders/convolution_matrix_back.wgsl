@@ -55,6 +55,7 @@ const NOTHING: vec4<f32> = vec4<f32>(0.0);
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
 fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
 
 struct Size {
     batch: u32,
@@ -84,8 +85,8 @@ var<immediate> size: Size;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
-@group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> dy: array<Stored>;
+@group(0) @binding(7) var<storage, read_write> dx: array<Stored>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 
@@ -104,11 +105,9 @@ struct Places {
     mel: array<i32, LEFT>,
 }
 
-// What an invocation brings of the left operand: what was read, what makes it activations, and a bit for each that counts.
+// What an invocation brings of the left operand, and a bit for each that counts.
 struct Brought {
-    values: array<vec4<f32>, LEFT>,
-    factor: vec4<f32>,
-    offset: vec4<f32>,
+    values: array<Stored, LEFT>,
     inside: u32,
 }
 
@@ -152,14 +151,10 @@ fn load_gradients(to: ptr<function, Brought>, at: ptr<function, Places>, step: u
     (*to).inside = inside;
 }
 
-fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>, fold: bool) {
+fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Brought>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let i = lane + j * THREADS;
-        var value = (*brought).values[j];
-        if (fold) {
-            value = max(NOTHING, fma(value, (*brought).factor, (*brought).offset));
-        }
-        value = select(NOTHING, value, (((*brought).inside >> j) & 1u) == 1u);
+        let value = select(NOTHING, unpacked((*brought).values[j]), (((*brought).inside >> j) & 1u) == 1u);
         if (i < LEFT_VECTORS) {
             left[buffer * LEFT_SIZE + i / INNER * LEFT_PITCH + i % INNER] = vec4<f16>(value);
         }
@@ -240,7 +235,7 @@ fn multiply_backward(sums: ptr<function, Sums>, first_row: u32, rows: u32, first
     load_gradients(&brought, &at, 0u, lane);
     load_turned(&weights, 0u, first_column, lane);
     for (var step = 0u; step < KERNEL_TIME * GROUPS * BACKWARD_STEPS; step += 1u) {
-        keep_left(step % 2u, lane, &brought, false);
+        keep_left(step % 2u, lane, &brought);
         keep_turned(step % 2u, lane, &weights);
         workgroupBarrier();
         if (step + 1u < KERNEL_TIME * GROUPS * BACKWARD_STEPS) {
@@ -252,9 +247,9 @@ fn multiply_backward(sums: ptr<function, Sums>, first_row: u32, rows: u32, first
 }
 
 // What dx has where an invocation's results of matrices d go, or nothing.
-fn load_before(before: ptr<function, array<vec4<f32>, OWN>>, first_row: u32, rows: u32, column: u32, member: u32) {
+fn load_before(before: ptr<function, array<Stored, OWN>>, first_row: u32, rows: u32, column: u32, member: u32) {
     for (var i = 0u; i < OWN; i += 1u) {
-        (*before)[i] = NOTHING;
+        (*before)[i] = Stored();
     }
     if (size.add_dx != 0u) {
         for (var i = 0u; i < OWN; i += 1u) {
@@ -281,13 +276,13 @@ fn backward_input(
     for (var d = 0u; d < DOWN; d += 1u) {
         lay_out(&sums, subgroup, d);
         let first = first_row + (subgroup / ACROSS * DOWN + d) * SIDE;
-        var before: array<vec4<f32>, OWN>;
+        var before: array<Stored, OWN>;
         load_before(&before, first, rows, column, member);
         for (var i = 0u; i < OWN; i += 1u) {
             let r = (member + 32u * i) / VECTORS;
             if (first + r < rows && column < INPUTS) {
                 let sum = results[subgroup * RESULT_SIZE + r * RESULT_PITCH + member % VECTORS];
-                dx[((first + r) * size.dx_stride + size.dx_first + column) / 4u] = before[i] + sum;
+                dx[((first + r) * size.dx_stride + size.dx_first + column) / 4u] = packed(unpacked(before[i]) + sum);
             }
         }
     }
@@ -322,7 +317,7 @@ fn backward_folded(
         lay_out(&sums, subgroup, d);
         let first = first_row + (subgroup / ACROSS * DOWN + d) * SIDE;
         var inputs: array<Stored, OWN>;
-        var before: array<vec4<f32>, OWN>;
+        var before: array<Stored, OWN>;
         for (var i = 0u; i < OWN; i += 1u) {
             let row = min(first + (member + 32u * i) / VECTORS, rows - 1u);
             inputs[i] = x[(row * size.x_stride + size.x_first + known) / 4u];
@@ -336,7 +331,7 @@ fn backward_folded(
                 let dz = select(NOTHING, gradient, fma(input, factor, offset) > NOTHING);
                 sum += dz;
                 products = fma(dz, (input - mean) * inv_std, products);
-                dx[((first + r) * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[i]);
+                dx[((first + r) * size.dx_stride + size.dx_first + column) / 4u] = packed(fma(factor, dz, unpacked(before[i])));
             }
         }
     }

@@ -80,7 +80,7 @@ var<immediate> size: Size;
 @group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> dy: array<Stored>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
 // [buffer][pixel][input] and [buffer][pixel][output]
@@ -96,7 +96,7 @@ struct Activations {
 }
 
 struct Gradients {
-    values: array<vec4<f32>, RIGHT>,
+    values: array<Stored, RIGHT>,
     inside: u32,
 }
 
@@ -155,7 +155,7 @@ fn keep_right(buffer: u32, lane: u32, brought: ptr<function, Gradients>) -> vec4
     var sum = NOTHING;
     for (var j = 0u; j < RIGHT; j += 1u) {
         let i = lane + j * THREADS;
-        let value = vec4<f16>(select(NOTHING, (*brought).values[j], (((*brought).inside >> j) & 1u) == 1u));
+        let value = vec4<f16>(select(NOTHING, unpacked((*brought).values[j]), (((*brought).inside >> j) & 1u) == 1u));
         if (i < RIGHT_VECTORS) {
             right[buffer * RIGHT_SIZE + i / OUTER * RIGHT_PITCH + i % OUTER] = value;
         }

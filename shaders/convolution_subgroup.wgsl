@@ -22,7 +22,7 @@ const STATISTICS_FIRST: u32 = 0u;
 
 // An operand of a product, and what the gradient of the bias sums up: as it is, or rounded to f16 (the host replaces such lines).
 fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
-// What y holds, likewise.
+// What maps hold, likewise.
 fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
 
 struct Size {
@@ -240,9 +240,9 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         if (first_row + r < rows && column < INPUTS) {
             let place = ((first_row + r) * size.dx_stride + size.dx_first + column) / 4u;
             if (size.add_dx != 0u) {
-                dx[place] += results[r];
+                dx[place] = kept(dx[place] + results[r]);
             } else {
-                dx[place] = results[r];
+                dx[place] = kept(results[r]);
             }
         }
     }
@@ -275,9 +275,9 @@ fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
             products = fma(dz, (input - mean) * inv_std, products);
             let place = (row * size.dx_stride + size.dx_first + column) / 4u;
             if (size.add_dx != 0u) {
-                dx[place] = fma(factor, dz, dx[place]);
+                dx[place] = kept(fma(factor, dz, dx[place]));
             } else {
-                dx[place] = factor * dz;
+                dx[place] = kept(factor * dz);
             }
         }
     }

@@ -71,8 +71,8 @@ var<immediate> size: Size;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
-@group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> dy: array<Stored>;
+@group(0) @binding(7) var<storage, read_write> dx: array<Stored>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
 // [buffer][step][row] and [buffer][step][column], in vectors of rows and of columns.

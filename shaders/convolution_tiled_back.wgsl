@@ -35,6 +35,9 @@ fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
 fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
+// An operand that a map holds.
+fn held_operand(four: Stored) -> vec4<f32> { return operand(unpacked(four)); }
 
 struct Size {
     batch: u32,
@@ -64,8 +67,8 @@ var<immediate> size: Size;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
-@group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> dy: array<Stored>;
+@group(0) @binding(7) var<storage, read_write> dx: array<Stored>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 
@@ -103,11 +106,11 @@ fn neighbour(at: ptr<function, Places>, j: u32, time: i32, mel: i32) -> u32 {
     return select(OUTSIDE, u32(i32(row) + time * i32(MEL) + mel), inside);
 }
 
-fn keep_left(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>) {
+fn keep_left(buffer: u32, lane: u32, values: ptr<function, array<Stored, LEFT>>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         let r = lane / 4u + j * (THREADS / 4u);
         let k = (lane % 4u) * 4u;
-        let value = operand((*values)[j]);
+        let value = held_operand((*values)[j]);
         for (var e = 0u; e < 4u; e += 1u) {
             left[buffer * LEFT_SIZE + (k + e) * LEFT_PITCH + r / 4u][r % 4u] = value[e];
         }
@@ -133,7 +136,7 @@ fn multiply(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, buffer: u32, al
 const FORWARD_STEPS: u32 = (INPUTS + STEP - 1u) / STEP;
 const BACKWARD_STEPS: u32 = (OUTPUTS + STEP - 1u) / STEP;
 
-fn load_gradients(values: ptr<function, array<vec4<f32>, LEFT>>, at: ptr<function, Places>, step: u32, lane: u32) {
+fn load_gradients(values: ptr<function, array<Stored, LEFT>>, at: ptr<function, Places>, step: u32, lane: u32) {
     let tap = step / BACKWARD_STEPS;
     let time = i32(KERNEL_TIME / 2u) - i32(tap / KERNEL_MEL);
     let mel = i32(KERNEL_MEL / 2u) - i32(tap % KERNEL_MEL);
@@ -143,7 +146,7 @@ fn load_gradients(values: ptr<function, array<vec4<f32>, LEFT>>, at: ptr<functio
         let row = neighbour(at, j, time, mel);
         let outside = row == OUTSIDE || channel >= OUTPUTS;
         let value = dy[(select(row, 0u, row == OUTSIDE) * size.y_stride + size.y_first + known) / 4u];
-        (*values)[j] = select(value, NOTHING, outside);
+        (*values)[j] = select(value, Stored(), outside);
     }
 }
 
@@ -176,7 +179,7 @@ fn keep_transposed(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>
 // The product of a tile of gradients with the weight on its side.
 fn multiply_backward(results: ptr<function, array<vec4<f32>, 8u * WIDE>>, first_row: u32, rows: u32, first_column: u32, lane: u32) {
     var at = places(first_row, rows, lane);
-    var values: array<vec4<f32>, LEFT>;
+    var values: array<Stored, LEFT>;
     var weights: array<vec4<f32>, RIGHT>;
     load_gradients(&values, &at, 0u, lane);
     load_transposed(&weights, 0u, first_column, lane);
@@ -218,9 +221,9 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
             if (row < rows && column < INPUTS) {
                 let place = (row * size.dx_stride + size.dx_first + column) / 4u;
                 if (size.add_dx != 0u) {
-                    dx[place] += results[w * 8u + r];
+                    dx[place] = packed(unpacked(dx[place]) + results[w * 8u + r]);
                 } else {
-                    dx[place] = results[w * 8u + r];
+                    dx[place] = packed(results[w * 8u + r]);
                 }
             }
         }
@@ -251,7 +254,7 @@ fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
         var products = NOTHING;
         // All loads first: none may wait for the store before it.
         var inputs: array<Stored, 8>;
-        var before: array<vec4<f32>, 8>;
+        var before: array<Stored, 8>;
         for (var r = 0u; r < 8u; r += 1u) {
             let row = min(first_row + lane / ACROSS * 8u + r, rows - 1u);
             inputs[r] = x[(row * size.x_stride + size.x_first + known) / 4u];
@@ -269,7 +272,7 @@ fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
                 let dz = select(NOTHING, results[w * 8u + r], fma(input, factor, offset) > NOTHING);
                 sums += dz;
                 products = fma(dz, (input - mean) * inv_std, products);
-                dx[(row * size.dx_stride + size.dx_first + column) / 4u] = fma(factor, dz, before[r]);
+                dx[(row * size.dx_stride + size.dx_first + column) / 4u] = packed(fma(factor, dz, unpacked(before[r])));
             }
         }
         sums = add_rows(sums, lane);

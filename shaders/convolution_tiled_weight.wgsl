@@ -40,6 +40,8 @@ fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
 fn unpacked(four: Stored) -> vec4<f32> { return four; }
+// An operand that a map holds.
+fn held_operand(four: Stored) -> vec4<f32> { return operand(unpacked(four)); }
 
 struct Size {
     batch: u32,
@@ -65,7 +67,7 @@ var<immediate> size: Size;
 @group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(3) var<storage, read> scale: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> dy: array<Stored>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
 // [buffer][pixel][row] and [buffer][pixel][column], in vectors.
@@ -98,18 +100,18 @@ fn load_activations(values: ptr<function, array<vec4<f32>, LEFT>>, first_pixel: 
     }
 }
 
-fn load_gradients(values: ptr<function, array<vec4<f32>, RIGHT>>, first_pixel: u32, end: u32, first_column: u32, lane: u32) {
+fn load_gradients(values: ptr<function, array<Stored, RIGHT>>, first_pixel: u32, end: u32, first_column: u32, lane: u32) {
     for (var j = 0u; j < RIGHT; j += 1u) {
         let i = lane + j * THREADS;
         let pixel = first_pixel + i / RIGHT_PITCH;
         let column = first_column + (i % RIGHT_PITCH) * 4u;
         let inside = pixel < end && column < OUTPUTS;
         let value = dy[(select(0u, pixel, pixel < end) * size.y_stride + size.y_first + min(column, OUTPUTS - 4u)) / 4u];
-        (*values)[j] = select(NOTHING, value, inside);
+        (*values)[j] = select(Stored(), value, inside);
     }
 }
 
-fn keep(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>, gradients: ptr<function, array<vec4<f32>, RIGHT>>) {
+fn keep(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>, gradients: ptr<function, array<Stored, RIGHT>>) {
     for (var j = 0u; j < LEFT; j += 1u) {
         if (lane + j * THREADS < LEFT_SIZE) {
             left[buffer * LEFT_SIZE + lane + j * THREADS] = operand((*values)[j]);
@@ -117,7 +119,7 @@ fn keep(buffer: u32, lane: u32, values: ptr<function, array<vec4<f32>, LEFT>>, g
     }
     for (var j = 0u; j < RIGHT; j += 1u) {
         if (lane + j * THREADS < RIGHT_SIZE) {
-            right[buffer * RIGHT_SIZE + lane + j * THREADS] = operand((*gradients)[j]);
+            right[buffer * RIGHT_SIZE + lane + j * THREADS] = held_operand((*gradients)[j]);
         }
     }
 }
@@ -146,7 +148,7 @@ fn backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let begin = group.y * size.split_rows;
     let end = min(rows, begin + size.split_rows);
     var values: array<vec4<f32>, LEFT>;
-    var gradients: array<vec4<f32>, RIGHT>;
+    var gradients: array<Stored, RIGHT>;
     var results: array<vec4<f32>, 8u * WIDE>;
     var sums: array<vec4<f32>, WIDE>;
     var buffer = 0u;

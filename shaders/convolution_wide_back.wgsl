@@ -16,6 +16,8 @@ const STATISTICS_FIRST: u32 = 0u;
 
 // An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
 fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
+// What maps hold, likewise.
+fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
 
 struct Size {
     batch: u32,
@@ -222,9 +224,9 @@ fn store_columns(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, 
                 let place = (own * size.dx_stride + size.dx_first + column + first) / 8u;
                 if (size.add_dx != 0u) {
                     let held = dx[place];
-                    dx[place] = together(even(held) + even(values[r]), odd(held) + odd(values[r]));
+                    dx[place] = together(kept(even(held) + even(values[r])), kept(odd(held) + odd(values[r])));
                 } else {
-                    dx[place] = values[r];
+                    dx[place] = together(kept(even(values[r])), kept(odd(values[r])));
                 }
             }
         }

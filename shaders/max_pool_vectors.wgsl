@@ -32,8 +32,8 @@ var<immediate> size: Size;
 @group(0) @binding(1) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> taps_out: array<u32>;
 @group(0) @binding(3) var<storage, read> taps: array<u32>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> dy: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Stored>;
 
 @compute @workgroup_size(64)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -85,12 +85,12 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
             let place = ((sample * size.out_frames + near.x) * OUT_MEL + near.y) * VECTORS + c;
             let winners = vec4<u32>(taps[place]) >> vec4<u32>(0u, 8u, 16u, 24u) & NONE;
             let mine = vec4<bool>(inside) & (winners == vec4<u32>(j * KERNEL_MEL + k));
-            sum += select(vec4<f32>(0.0), dy[place], mine);
+            sum += select(vec4<f32>(0.0), unpacked(dy[place]), mine);
         }
     }
     if (ADD_DX) {
-        dx[i] += sum;
+        dx[i] = packed(unpacked(dx[i]) + sum);
     } else {
-        dx[i] = sum;
+        dx[i] = packed(sum);
     }
 }

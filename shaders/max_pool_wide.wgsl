@@ -18,7 +18,7 @@ const RUNS: u32 = MEL / OWN * EIGHTS;
 const NONE: vec4<u32> = vec4<u32>(255u);
 const NOTHING: vec4<f32> = vec4<f32>(0.0);
 
-// What y holds: numbers as they are, or rounded (the host replaces such lines).
+// What maps hold: numbers as they are, or rounded (the host replaces such lines).
 fn kept(four: vec4<f32>) -> vec4<f32> { return four; }
 
 struct Size {
@@ -204,9 +204,9 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
         let place = (run.row * MEL + run.mel + r) * EIGHTS + run.eight;
         if (ADD_DX) {
             let held = dx[place];
-            dx[place] = together(even(held) + sums[r][0], odd(held) + sums[r][1]);
+            dx[place] = together(kept(even(held) + sums[r][0]), kept(odd(held) + sums[r][1]));
         } else {
-            dx[place] = together(sums[r][0], sums[r][1]);
+            dx[place] = together(kept(sums[r][0]), kept(sums[r][1]));
         }
     }
 }

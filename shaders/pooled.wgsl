@@ -24,6 +24,7 @@ const NOTHING: vec4<f32> = vec4<f32>(0.0);
 // How four channels of a map are stored: as they are, or as halves (the host replaces these lines).
 alias Stored = vec4<f32>;
 fn unpacked(four: Stored) -> vec4<f32> { return four; }
+fn packed(four: vec4<f32>) -> Stored { return four; }
 
 struct Size {
     batch: u32,
@@ -38,10 +39,10 @@ var<immediate> size: Size;
 // [tile][channel]: elements, mean, sum of squared differences from it, 0.
 @group(0) @binding(2) var<storage, read_write> tile_moments: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> taps: array<u32>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> dy: array<Stored>;
 @group(0) @binding(5) var<storage, read> moments: array<vec4<f32>>;              // mean, inv_std of two channels
 @group(0) @binding(6) var<storage, read> corrections: array<vec4<f32>>;          // of two channels
-@group(0) @binding(7) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dx: array<Stored>;
 
 var<workgroup> lanes: array<vec4<f32>, THREADS>;
 
@@ -135,14 +136,14 @@ fn backward_input(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgrou
     for (var row = tile * ROWS + lane / LANES; row < end; row += DOWN) {
         let place = row * VECTORS + vector;
         let missing = fma(unpacked(x[place]) - mean, factor, offset);
-        var sum = dx[place];
+        var sum = unpacked(dx[place]);
         for (var tap = 0u; tap < 9u; tap += 1u) {
             // The window in which this element is that tap.
             let at = near(row, 1 - i32(tap / 3u), 1 - i32(tap % 3u));
             let winners = vec4<u32>(taps[at.row * VECTORS + vector]) >> vec4<u32>(0u, 8u, 16u, 24u) & vec4<u32>(255u);
             let mine = vec4<bool>(at.inside) & (winners == vec4<u32>(tap));
-            sum += select(NOTHING, dy[at.row * VECTORS + vector] - missing, mine);
+            sum += select(NOTHING, unpacked(dy[at.row * VECTORS + vector]) - missing, mine);
         }
-        dx[place] = sum;
+        dx[place] = packed(sum);
     }
 }

@@ -72,7 +72,7 @@ var<immediate> size: Size;
 @group(0) @binding(6) var<storage, read_write> tile_moments: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read> moments: array<vec2<f32>>;               // of c: mean, inv_std
 @group(0) @binding(8) var<storage, read> pooled: array<Word>;                     // y, read
-@group(0) @binding(9) var<storage, read> dy: array<f32>;
+@group(0) @binding(9) var<storage, read> dy: array<Word>;
 @group(0) @binding(10) var<storage, read> pooled_moments: array<vec2<f32>>;
 @group(0) @binding(11) var<storage, read> corrections: array<vec2<f32>>;
 @group(0) @binding(12) var<storage, read_write> partial_sums: array<f32>;         // [tile][sum][channel]
@@ -336,7 +336,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
         if (own.index != NONE) {
             for (var e = 0u; e < 4u; e += 1u) {
                 let place = own.index * CHANNELS + channel(first, e);
-                dy_here[e] = dy[place] - fma(number(pooled[place / PER_WORD], place) - of_y[e], slope[e], missing[e]);
+                dy_here[e] = number(dy[place / PER_WORD], place) - fma(number(pooled[place / PER_WORD], place) - of_y[e], slope[e], missing[e]);
             }
         }
         for (var i = 0u; i < ELEMENTS; i += 1u) {

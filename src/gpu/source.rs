@@ -16,6 +16,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "add",
     "average_pool",
     "batch_norm",
+    "batch_norm_vectors",
     "batch_norm_wide",
     "bottleneck",
     "bottleneck_tiled",

@@ -23,7 +23,7 @@ pub enum Storage {
 }
 
 /// A line that says how numbers are stored, and what it becomes where they are rounded, and where they are halves.
-pub(super) const LINES: [[&str; 3]; 10] = [
+pub(super) const LINES: [[&str; 3]; 11] = [
     ["alias Stored = vec4<f32>;", "alias Stored = vec4<f32>;", "alias Stored = vec2<u32>;"],
     [
         "fn unpacked(four: Stored) -> vec4<f32> { return four; }",
@@ -34,6 +34,12 @@ pub(super) const LINES: [[&str; 3]; 10] = [
         "fn packed(four: vec4<f32>) -> Stored { return four; }",
         "fn packed(four: vec4<f32>) -> Stored { return nearest_halves(four); }",
         "fn packed(four: vec4<f32>) -> Stored { let h = half_bits(four); return h.xz | h.yw << vec2<u32>(16u); }",
+    ],
+    [
+        "fn held_operand(four: Stored) -> vec4<f32> { return operand(unpacked(four)); }",
+        "fn held_operand(four: Stored) -> vec4<f32> { return operand(unpacked(four)); }",
+        // Rounded when it was stored.
+        "fn held_operand(four: Stored) -> vec4<f32> { return unpacked(four); }",
     ],
     ["alias Word = f32;", "alias Word = f32;", "alias Word = u32;"],
     ["const PER_WORD: u32 = 1u;", "const PER_WORD: u32 = 1u;", "const PER_WORD: u32 = 2u;"],

@@ -108,12 +108,6 @@ impl Tensor {
         self.view(start * row, &shape)
     }
 
-    /// The first bytes of the same memory as elements of another type, as many of them.
-    pub fn with_element(&self, element: Element) -> Self {
-        assert!(element.bytes() <= self.element.bytes(), "{}: elements of {element:?} do not fit", self.label);
-        Self { element, ..self.clone() }
-    }
-
     pub(super) fn held(&self) -> &Arc<Held> {
         &self.held
     }

@@ -1,7 +1,7 @@
 //! Launcher of `average_pool.wgsl`.
 
 use super::{Map, PoolShape, Slices};
-use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Shader};
+use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader};
 
 const AVERAGE_POOL: Shader = Shader("average_pool");
 
@@ -11,6 +11,8 @@ pub struct AveragePool {
     slices: Slices,
     mel: usize,
     channels: usize,
+    /// Elements of dx of an invocation.
+    each: usize,
     forward: Vec<Dispatch>,
     backward: Vec<Dispatch>,
 }
@@ -34,27 +36,37 @@ impl AveragePool {
             let gradients = [("dy", &y.grad.slice(&samples)), ("dx", &x.grad.slice(&samples))];
             backward.push(AVERAGE_POOL.dispatch(gpu, "backward_input", &constants, &gradients)?);
         }
-        Ok(Self { shape, slices, mel, channels, forward, backward })
+        let each = if x.grad.tensor.element() == Element::F16 { 2 } else { 1 };
+        Ok(Self { shape, slices, mel, channels, each, forward, backward })
     }
 
     /// y from images of `frames` frames.
     pub fn forward(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         let out_frames = self.shape.windows(0, frames);
-        self.run(pass, &self.forward, batch, frames, out_frames * self.shape.windows(1, self.mel), 4);
+        self.run(pass, &self.forward, batch, frames, out_frames * self.shape.windows(1, self.mel), 1, 4);
     }
 
     /// dx from dy.
     pub fn backward(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
-        self.run(pass, &self.backward, batch, frames, frames * self.mel, 2);
+        self.run(pass, &self.backward, batch, frames, frames * self.mel, self.each, 2);
     }
 
-    fn run(&self, pass: &mut Pass<'_>, dispatches: &[Dispatch], batch: usize, frames: usize, positions: usize, work: usize) {
+    fn run(
+        &self,
+        pass: &mut Pass<'_>,
+        dispatches: &[Dispatch],
+        batch: usize,
+        frames: usize,
+        positions: usize,
+        each: usize,
+        work: usize,
+    ) {
         let out_frames = self.shape.windows(0, frames) as u32;
         for (slice, samples) in self.slices.active(batch) {
             let elements = samples * positions * self.channels;
             pass.run(
                 &dispatches[slice],
-                Grid::threads(elements, 64),
+                Grid::threads(elements / each, 64),
                 &[samples as u32, frames as u32, out_frames],
                 work * elements,
             );

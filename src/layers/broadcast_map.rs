@@ -4,7 +4,7 @@
 //! those before it and owns the one that it appends; statistics of a source are made once, by its producer.
 
 use super::{BottleneckTiles, ImageContext, Map, MapStatistics, PooledBranch, PooledCopy};
-use crate::gpu::{Element, GpuError, Tensor};
+use crate::gpu::{GpuError, Tensor};
 
 /// One appended part of the feature map.
 pub struct Source {
@@ -48,7 +48,7 @@ impl BroadcastMap {
             Ok(Source { map, pooled })
         };
         let all: usize = (0..=blocks).map(of).sum();
-        let room = || gpu.tensor("d middle map", Element::F32, &[batch, frames, mel, width]);
+        let room = || gpu.tensor("d middle map", context.maps, &[batch, frames, mel, width]);
         Ok(Self {
             sources: (0..=blocks).map(source).collect::<Result<_, GpuError>>()?,
             statistics: SourceStatistics {

@@ -3,7 +3,7 @@
 use super::convolution_variant::Operation;
 use super::reduce::Reduce;
 use super::{Channels, ConvolutionVariants, Declarations, FileLayout, Gradient, Initial, Param, Slices, alignment};
-use crate::gpu::{Constant, Dispatch, Gpu, GpuError, Grid, Pass, Tensor};
+use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
 
 /// For the weight gradient pixels are parted so that about this many workgroups have one of these tiles of it each, ..
 const SPLIT_GROUPS: usize = 2048;
@@ -236,7 +236,8 @@ impl Convolution {
                     }
                 });
             }
-            if has_bias {
+            // With gradients that are halves it comes with the weight's.
+            if has_bias && dy.element() != Element::F16 {
                 let shader = bias_variant.shader(Operation::BackwardWeight);
                 let tensors = [("dy", &dy), ("partial_sums", *scratch)];
                 layer.backward_bias.push(shader.dispatch(gpu, "backward_bias", &bias_constants, &tensors)?);
@@ -322,7 +323,7 @@ impl Convolution {
         })
     }
 
-    /// Fills the gradient of the bias from `dy`.
+    /// Fills the gradient of the bias from `dy`, alone: not where that is halves.
     pub fn backward_bias(&self, pass: &mut Pass<'_>, batch: usize, frames: usize) {
         let outputs = self.shape.outputs;
         let Some(reduce_bias) = &self.reduce_bias else { return };

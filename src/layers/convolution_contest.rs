@@ -92,15 +92,14 @@ impl<'g> Trial<'g> {
         let (slices, frames) = (Slices::one(1), (rows / shape.mel).max(1));
         let ConvolutionShape { kernel: [time, mel], inputs, outputs, .. } = shape;
         let rows = frames * shape.mel;
-        let image = |element, channels| {
-            let tensor = gpu.tensor("measured map", element, &[1, frames, shape.mel, channels])?;
+        let image = |channels| {
+            let tensor = gpu.tensor("measured map", maps, &[1, frames, shape.mel, channels])?;
             Ok::<_, GpuError>(Channels::whole(&tensor))
         };
-        let gradient = |channels| image(Element::F32, channels);
         let tensor = |shape: &[usize]| gpu.tensor("measured", Element::F32, shape);
         let param = |elements| Ok::<_, GpuError>(Param { value: tensor(&[elements])?, grad: tensor(&[elements])? });
-        let (x, y) = (image(maps, inputs)?, image(maps, outputs)?);
-        let (dx, dactivation, dy) = (gradient(inputs)?, gradient(inputs)?, gradient(outputs)?);
+        let (x, y) = (image(inputs)?, image(outputs)?);
+        let (dx, dactivation, dy) = (image(inputs)?, image(inputs)?, image(outputs)?);
         let (weight, bias) = (param(time * mel * inputs * outputs)?, param(outputs)?);
         let of_x = MapStatistics::new(gpu, "measured statistics", inputs)?;
         let of_y = tensor(&[outputs, 2])?;
@@ -149,8 +148,9 @@ impl<'g> Trial<'g> {
                 relu: true,
                 gradient: Gradient::Write,
             };
+            let prepare = if taken_back { FoldedGradient::finishing } else { FoldedGradient::new };
             let unit = UnitKernels {
-                gradient: FoldedGradient::new(gpu, &norm, slices, &gradients, &of_x.corrections, &scratch)?,
+                gradient: prepare(gpu, &norm, slices, &gradients, &of_x.corrections, &scratch)?,
                 tiles: TileStatistics::new(gpu, outputs, &of_y, 0, EPSILON, &scratch)?,
                 channels: ChannelStatistics::new(gpu, &y, slices, &of_y, 0, EPSILON, &scratch)?,
             };

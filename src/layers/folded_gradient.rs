@@ -10,13 +10,16 @@ use super::batch_norm::{BATCH_NORM, BatchNorm, BatchNormGradients, elementwise, 
 use super::{Channels, Slices, alignment};
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Pass, Shader, Tensor};
 
-/// `correct` for software adapters and channels in eights.
+/// `correct` for channels in fours.
+const VECTORS: Shader = Shader("batch_norm_vectors");
+/// The same for software adapters and channels in eights.
 const WIDE: Shader = Shader("batch_norm_wide");
 
 /// One batch norm's share.
 pub struct FoldedGradient {
     channels: usize,
     slices: Slices,
+    /// None where the convolution sees to dx.
     accumulate: Vec<Dispatch>,
     finish: Dispatch,
 }
@@ -32,7 +35,26 @@ impl FoldedGradient {
         corrections: &Tensor,
         scratch: &Tensor,
     ) -> Result<Self, GpuError> {
-        let BatchNormGradients { x, dy, dx, statistics, statistics_first, parameters_first, relu, gradient } = tensors;
+        let BatchNormGradients { x, dy, dx, statistics, .. } = tensors;
+        let constants = Self::constants(gpu, tensors);
+        let accumulate = |samples| {
+            let tensors = [
+                ("x", &x.slice(&samples)),
+                ("dy", &dy.slice(&samples)),
+                ("scale", &norm.scale),
+                ("shift", &norm.shift),
+                ("moments", *statistics),
+                ("dx", &dx.slice(&samples)),
+                ("partial_sums", scratch),
+            ];
+            BATCH_NORM.dispatch(gpu, "accumulate_gradients", &constants, &tensors)
+        };
+        let accumulate = slices.ranges().map(accumulate).collect::<Result<_, _>>()?;
+        Ok(Self { accumulate, ..Self::finishing(gpu, norm, slices, tensors, corrections, scratch)? })
+    }
+
+    fn constants(gpu: &Gpu, tensors: &BatchNormGradients<'_>) -> Vec<(&'static str, Constant)> {
+        let BatchNormGradients { x, dy, dx, statistics_first, parameters_first, relu, gradient, .. } = tensors;
         let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
         constants.extend([
             ("CHANNELS", x.count.into()),
@@ -48,18 +70,18 @@ impl FoldedGradient {
             ("RELU", (*relu).into()),
             ("ADD_DX", gradient.adds().into()),
         ]);
-        let accumulate = |samples| {
-            let tensors = [
-                ("x", &x.slice(&samples)),
-                ("dy", &dy.slice(&samples)),
-                ("scale", &norm.scale),
-                ("shift", &norm.shift),
-                ("moments", *statistics),
-                ("dx", &dx.slice(&samples)),
-                ("partial_sums", scratch),
-            ];
-            BATCH_NORM.dispatch(gpu, "accumulate_gradients", &constants, &tensors)
-        };
+        constants
+    }
+
+    /// The same for where a convolution sees to dx, and to the sums over its tiles: only [`FoldedGradient::finish`] runs.
+    pub fn finishing(
+        gpu: &Gpu,
+        norm: &BatchNorm,
+        slices: Slices,
+        tensors: &BatchNormGradients<'_>,
+        corrections: &Tensor,
+        scratch: &Tensor,
+    ) -> Result<Self, GpuError> {
         let sums = [
             ("chunk_sums", scratch),
             ("scale", &norm.scale),
@@ -67,12 +89,8 @@ impl FoldedGradient {
             ("dbeta", &norm.beta.grad),
             ("corrections_out", corrections),
         ];
-        Ok(Self {
-            channels: x.count,
-            slices,
-            accumulate: slices.ranges().map(accumulate).collect::<Result<_, _>>()?,
-            finish: BATCH_NORM.dispatch(gpu, "finish_corrections", &constants, &sums)?,
-        })
+        let finish = BATCH_NORM.dispatch(gpu, "finish_corrections", &Self::constants(gpu, tensors), &sums)?;
+        Ok(Self { channels: tensors.x.count, slices, accumulate: Vec::new(), finish })
     }
 
     /// Fills dgamma and dbeta, and writes or adds dx and the corrections.
@@ -104,10 +122,15 @@ impl Correction {
         corrections: &Tensor,
         first: usize,
     ) -> Result<Self, GpuError> {
-        let eights = alignment(&[x.alignment(), dx.alignment(), first]) == 8 && x.tensor.element() != Element::F16;
-        let wide = eights && gpu.summary().loads_in_pairs();
+        let halves = x.tensor.element() == Element::F16;
+        let shader = match alignment(&[x.alignment(), dx.alignment(), first]) {
+            8 if !halves && gpu.summary().loads_in_pairs() => WIDE,
+            // Statistics may begin anywhere.
+            _ if x.in_fours() && dx.in_fours() => VECTORS,
+            _ => BATCH_NORM,
+        };
         let mut constants: Vec<(&str, Constant)> = row_constants(gpu).to_vec();
-        constants.retain(|(name, _)| !wide || *name == "BLOCK");
+        constants.retain(|(name, _)| shader == BATCH_NORM || *name == "BLOCK");
         constants.extend([
             ("CHANNELS", x.count.into()),
             ("LANES", lanes(x.count).into()),
@@ -120,7 +143,7 @@ impl Correction {
         let apply = |samples| {
             let (x, dx) = (x.slice(&samples), dx.slice(&samples));
             let tensors = [("x", &x), ("moments", statistics), ("corrections", corrections), ("dx", &dx)];
-            if wide { WIDE } else { BATCH_NORM }.dispatch(gpu, "correct", &constants, &tensors)
+            shader.dispatch(gpu, "correct", &constants, &tensors)
         };
         Ok(Self { channels: x.count, slices, apply: slices.ranges().map(apply).collect::<Result<_, _>>()? })
     }

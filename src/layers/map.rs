@@ -140,17 +140,19 @@ impl Map {
         Self::new(gpu, label, &shape)
     }
 
-    /// The same with values stored as `element`.
+    /// The same, stored as `element`.
     pub fn image_of(gpu: &Gpu, label: &str, element: Element, shape: [usize; 4]) -> Result<Self, GpuError> {
-        let value = gpu.tensor(label, element, &shape)?;
-        let grad = gpu.tensor(&format!("d {label}"), Element::F32, &shape)?;
-        Ok(Self { value: Channels::whole(&value), grad: Channels::whole(&grad) })
+        Self::stored(gpu, label, element, &shape)
     }
 
     /// Allocates both with any shape whose innermost axis is the channel.
     pub fn new(gpu: &Gpu, label: &str, shape: &[usize]) -> Result<Self, GpuError> {
-        let value = gpu.tensor(label, Element::F32, shape)?;
-        let grad = gpu.tensor(&format!("d {label}"), Element::F32, shape)?;
+        Self::stored(gpu, label, Element::F32, shape)
+    }
+
+    fn stored(gpu: &Gpu, label: &str, element: Element, shape: &[usize]) -> Result<Self, GpuError> {
+        let value = gpu.tensor(label, element, shape)?;
+        let grad = gpu.tensor(&format!("d {label}"), element, shape)?;
         Ok(Self { value: Channels::whole(&value), grad: Channels::whole(&grad) })
     }
 
@@ -168,9 +170,9 @@ pub struct ImageContext {
     pub slices: Slices,
     /// Room for partial sums of reductions over the batch; each is used up before the next begins.
     pub scratch: Tensor,
-    /// Floats of [`ImageContext::activation_grad`]: (batch, time, mel, most channels of one source).
+    /// Elements of [`ImageContext::activation_grad`]: (batch, time, mel, most channels of one source).
     pub activations: usize,
-    /// What the values of maps are stored as.
+    /// What maps and their gradients are stored as.
     pub maps: Element,
     activation_grad: OnceCell<Tensor>,
     /// Of units with this many inputs, or with any.
@@ -193,7 +195,7 @@ impl ImageContext {
         }
     }
 
-    /// What the values of maps are stored as where this is not said, whose channels come in fours, or do not: under mixed precision
+    /// What maps and their gradients are stored as where this is not said, whose channels come in fours, or do not: under mixed precision
     /// as halves, or rounded alike where the adapter gets kernels that read floats.
     pub fn maps_of(gpu: &Gpu, in_fours: bool) -> Element {
         match gpu.precision() {
@@ -203,7 +205,7 @@ impl ImageContext {
         }
     }
 
-    /// With maps whose values are stored as `maps`.
+    /// With maps that are stored as `maps`.
     #[must_use]
     pub fn with_maps(mut self, maps: Element) -> Self {
         self.maps = maps;
@@ -239,7 +241,7 @@ impl ImageContext {
     /// Room for the gradient at the activation of one unit's input; allocated if anyone asks.
     pub fn activation_grad(&self) -> Result<&Tensor, GpuError> {
         if self.activation_grad.get().is_none() {
-            let tensor = self.gpu.tensor("activation gradient", Element::F32, &[self.activations])?;
+            let tensor = self.gpu.tensor("activation gradient", self.maps, &[self.activations])?;
             return Ok(self.activation_grad.get_or_init(|| tensor));
         }
         Ok(self.activation_grad.get().expect("just seen"))

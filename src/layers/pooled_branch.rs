@@ -36,14 +36,12 @@ impl PooledCopy {
     /// Of `map`, as blocks with these tiles need it.
     pub fn new(gpu: &Gpu, map: &Map, tiles: Option<BottleneckTiles>) -> Result<Self, GpuError> {
         let &[batch, frames, mel, channels] = map.value.tensor.shape() else { panic!("images have four axes") };
-        let shape = [batch, frames, mel, channels];
+        let (shape, element) = ([batch, frames, mel, channels], map.value.tensor.element());
         if tiles.is_none() {
-            // The maxima of rounded numbers need no rounding.
-            let element = if map.value.tensor.element() == Element::F16 { Element::F16 } else { Element::F32 };
             return Ok(Self::Stored(Map::image_of(gpu, "pooled map", element, shape)?));
         }
         let taps = gpu.tensor("pool taps", Element::U32, &[batch, frames, mel, channels / 4])?;
-        let grad = Channels::whole(&gpu.tensor("d pooled map", Element::F32, &shape)?);
+        let grad = Channels::whole(&gpu.tensor("d pooled map", element, &shape)?);
         Ok(Self::Taps { taps, map: Map { value: map.value.clone(), grad } })
     }
 

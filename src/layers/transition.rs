@@ -35,7 +35,7 @@ impl Transition {
         let mel = value.shape()[2];
         let width = y.value.count;
         // Nobody needs the values once they are averaged, nor the gradients once those of the sources are made.
-        let convolved = Map { value: Channels::whole(&value.with_element(context.maps)), grad: Channels::whole(grad) };
+        let convolved = Map { value: Channels::whole(value), grad: Channels::whole(grad) };
         let input =
             UnitInput { sources: sources.iter().map(|s| (&s.map, Gradient::Write)).collect(), statistics: &statistics.values };
         // Nobody asks for them: averages are normalised, not these.

@@ -100,7 +100,8 @@ impl Unit {
                 relu: true,
                 gradient: *gradient,
             };
-            let backward = FoldedGradient::new(gpu, &norm, *slices, &gradients, corrections, scratch)?;
+            let prepare = if variants.take_fold_back() { FoldedGradient::finishing } else { FoldedGradient::new };
+            let backward = prepare(gpu, &norm, *slices, &gradients, corrections, scratch)?;
             parts.push(Part { convolution, norm: backward });
             first += inputs;
         }

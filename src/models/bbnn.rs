@@ -99,7 +99,7 @@ pub(super) fn declare(model: &ModelConfig, dimensions: Dimensions) -> Result<Dec
     Ok(declarations)
 }
 
-/// What the values of maps are stored as.
+/// What maps and their gradients are stored as.
 pub(super) fn maps(gpu: &Gpu, model: &ModelConfig) -> Element {
     ImageContext::maps_of(gpu, model.width.is_multiple_of(4))
 }
@@ -117,10 +117,9 @@ pub(super) fn slices(
     let positions = |[frames, mel]: [usize; 2]| frames * mel;
     let (map, head) = (positions(plan.map(frames)), positions(plan.head(frames)));
     let width = plan.width;
-    let elements = [frames * mels, map * width, map * 4 * width, head * width];
-    // Of everything as floats, as gradients are, of maps as they are stored, and of the taps of pooling, of which four channels
-    // share a word where they come in fours.
-    let floats = elements.map(|elements| elements * Element::F32.bytes());
+    // Of features and what the decision reads, which are floats, of maps as they are stored, and of the taps of pooling, of which
+    // four channels share a word where they come in fours.
+    let floats = [frames * mels, head * width].map(|elements| elements * Element::F32.bytes());
     let stored = [width, 4 * width].map(|channels| map * channels * maps.bytes());
     let taps = if width.is_multiple_of(4) { [map * width, map * 4 * width] } else { stored };
     let bytes = [&floats[..], &stored, &taps].concat();

@@ -55,7 +55,7 @@ impl<'g> Bench<'g> {
         Ok(Map { value: self.channels(label, layout, value)?, grad: self.channels(&format!("d {label}"), layout, grad)? })
     }
 
-    /// The same with values stored as `element`.
+    /// The same, stored as `element`.
     pub(super) fn map_as(
         &self,
         element: Element,
@@ -64,10 +64,12 @@ impl<'g> Bench<'g> {
         value: &[f64],
         grad: &[f64],
     ) -> Result<Map, GpuError> {
-        let tensor = self.poisoned_as(element, label, &layout.shape())?;
-        self.put(&tensor, value);
-        let value = Channels::whole(&tensor).part(layout.first, layout.count);
-        Ok(Map { value, grad: self.channels(&format!("d {label}"), layout, grad)? })
+        let channels = |label: &str, numbers: &[f64]| {
+            let tensor = self.poisoned_as(element, label, &layout.shape())?;
+            self.put(&tensor, numbers);
+            Ok::<_, GpuError>(Channels::whole(&tensor).part(layout.first, layout.count))
+        };
+        Ok(Map { value: channels(label, value)?, grad: channels(&format!("d {label}"), grad)? })
     }
 
     /// Reads a tensor back.

@@ -35,7 +35,7 @@ pub struct Case {
     pub gradient: Gradient,
     /// Images that a slice of the batch holds.
     pub per_slice: usize,
-    /// What the values of maps are stored as.
+    /// What maps and their gradients are stored as.
     pub element: Element,
     /// What y is about: where it is large, rounding shows in its statistics.
     pub lift: f64,
@@ -68,7 +68,7 @@ fn reference(case: Case, noise: &mut Noise, x: &[f64], statistics: &batch_norm::
     let mut numbers = |count: usize, mean: f64| noise.numbers(count).iter().map(|v| v + mean).collect::<Vec<_>>();
     let [gamma, beta, weight, mut bias] = [inputs, inputs, inputs * outputs, outputs].map(|count| numbers(count, 0.0));
     bias.iter_mut().for_each(|bias| *bias += case.lift);
-    let dy = numbers(rows * outputs, 0.1);
+    let dy = stored(case.element, &numbers(rows * outputs, 0.1));
     let norm = batch_norm::Size { rows, channels: inputs };
     let images = convolution::Size { batch, time: frames, mel, inputs, outputs, kernel_time: 1, kernel_mel: 1 };
     let z = batch_norm::forward(norm, x, statistics, &gamma, &beta);
@@ -104,7 +104,7 @@ pub fn check(gpu: &Gpu, tiles: BottleneckTiles, case: Case) -> Result<Vec<Compar
     let mut noise = Noise::new((rows + inputs) as u64);
     let x: Vec<f64> = noise.numbers(rows * inputs).iter().map(|v| v - 3.0).collect();
     let x = stored(case.element, &x);
-    let held = noise.numbers(rows * inputs);
+    let held = stored(case.element, &noise.numbers(rows * inputs));
     let statistics = batch_norm::Statistics::of_batch(batch_norm::Size { rows, channels: inputs }, &x, EPSILON);
     let references: Vec<Reference> = names.iter().map(|_| reference(case, &mut noise, &x, &statistics)).collect();
     for (name, reference) in names.iter().zip(&references) {
@@ -167,7 +167,7 @@ pub fn check(gpu: &Gpu, tiles: BottleneckTiles, case: Case) -> Result<Vec<Compar
     }
     for (unit, reference) in references.iter().enumerate() {
         let written = bench.get(&ys[unit].value.tensor)?;
-        result.add("y", &in_y(unit).spread(size, &reference.y), &written);
+        result.add_map(case.element, "y", &in_y(unit).spread(size, &reference.y), &written);
         let expected = [vec![f64::NAN; 2 * before(unit)], pairs(&reference.of_y)].concat();
         let moments = bench.get(&of_ys[unit].moments)?;
         result.add("statistics of y", &expected, &moments);
@@ -183,7 +183,8 @@ pub fn check(gpu: &Gpu, tiles: BottleneckTiles, case: Case) -> Result<Vec<Compar
     }
     for (map, source) in sources.iter().enumerate() {
         let expected = layout(counts[map]).spread(size, &share(&dx, map));
-        result.add(
+        result.add_map(
+            case.element,
             ["dx", "dx of the second map", "dx of the third map", "dx of the fourth map"][map],
             &expected,
             &bench.get(&source.grad.tensor)?,

@@ -1,7 +1,7 @@
 //! One tensor that a kernel wrote, beside what the `f64` reference makes of the same numbers.
 
 use crate::gpu::Element;
-use crate::reference::batch_norm;
+use crate::reference::{batch_norm, half};
 
 /// What every comparison allows unless it says why not: a share of the largest magnitude of the tensor.
 pub(super) const TOLERANCE: f64 = 1e-4;
@@ -84,6 +84,15 @@ impl Comparisons {
     /// As [`Comparisons::add`], for sums whose terms are as large as `terms` and may nearly cancel.
     pub(super) fn add_sums(&mut self, terms: f64, compared: &'static str, expected: &[f64], actual: &[f32]) {
         self.push(TOLERANCE, terms, compared, expected, actual);
+    }
+
+    /// As [`Comparisons::add`], of what is stored as a map; where those are rounded, so must this be.
+    pub(super) fn add_map(&mut self, maps: Element, compared: &'static str, expected: &[f64], actual: &[f32]) {
+        self.add(compared, expected, actual);
+        if maps != Element::F32 {
+            let rounded: Vec<f64> = actual.iter().map(|&value| half::round(f64::from(value))).collect();
+            self.add_within(0.0, "what is stored, rounded", &rounded, actual);
+        }
     }
 
     /// Where maps are stored rounded: their statistics, pairs of mean and inverse deviation, beside those of what was `written`, NaN

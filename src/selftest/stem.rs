@@ -27,7 +27,7 @@ pub struct Case {
     pub pool: [usize; 2],
     /// Images that a slice of the batch holds.
     pub per_slice: usize,
-    /// What the values of maps are stored as.
+    /// What maps and their gradients are stored as.
     pub element: Element,
     /// What y is about: where it is large, rounding shows in its statistics.
     pub lift: f64,
@@ -78,6 +78,7 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
     let out_rows = size.batch * out_frames * out_mel;
     let of_y = batch_norm::Statistics::of_batch(batch_norm::Size { rows: out_rows, channels: width }, &pooled.y, EPSILON);
     let dy: Vec<f64> = noise.numbers(out_rows * width).iter().map(|v| v + 0.1).collect();
+    let dy = stored(case.element, &dy);
     let corrections = noise.numbers(2 * width);
     let corrected: Vec<f64> = dy
         .iter()
@@ -119,7 +120,7 @@ pub fn check(gpu: &Gpu, case: Case) -> Result<Vec<Comparison>, GpuError> {
         result = result.within(MIXED_TOLERANCE);
     }
     let written = bench.get(&source.value.tensor)?;
-    result.add("y", &layout.spread(out_size, &pooled.y), &written);
+    result.add_map(case.element, "y", &layout.spread(out_size, &pooled.y), &written);
     let pairs: Vec<f64> = of_y.mean.iter().zip(&of_y.inv_std).flat_map(|(mean, inv_std)| [*mean, *inv_std]).collect();
     let moments = bench.get(&of_source.moments)?;
     result.add("statistics of y", &pairs, &moments[..2 * width]);

@@ -34,7 +34,7 @@ pub struct Case {
     pub gradient: Gradient,
     /// Images that a slice of the batch holds.
     pub per_slice: usize,
-    /// What the values of maps are stored as.
+    /// What maps and their gradients are stored as.
     pub element: Element,
     /// What y is about: where it is large, rounding shows in its statistics.
     pub lift: f64,
@@ -81,8 +81,8 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
     }
     bench.poison(parameters.gradients().whole());
     let x = stored(case.element, &numbers(&mut noise, rows * inputs, -3.0));
-    let dy = numbers(&mut noise, rows * outputs, 0.1);
-    let held = numbers(&mut noise, rows * inputs, 0.0);
+    let dy = stored(case.element, &numbers(&mut noise, rows * outputs, 0.1));
+    let held = stored(case.element, &numbers(&mut noise, rows * inputs, 0.0));
 
     // What the reference makes of it.
     let (norm, images) = (
@@ -155,7 +155,7 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
         result = result.within(MIXED_TOLERANCE);
     }
     let written = bench.get(&output.value.tensor)?;
-    result.add("y", &in_y.spread(size, &y), &written);
+    result.add_map(case.element, "y", &in_y.spread(size, &y), &written);
     if unit.brings_statistics() {
         let moments = bench.get(&of_output.moments)?;
         let expected = [vec![f64::NAN; 2 * before], pairs(&of_y)].concat();
@@ -167,7 +167,12 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
         if adds {
             dx.iter_mut().zip(share(&held, first, counts[i])).for_each(|(dx, held)| *dx += held);
         }
-        result.add(["dx", "dx of the second map"][i], &layout(counts[i]).spread(size, &dx), &bench.get(&map.grad.tensor)?);
+        result.add_map(
+            case.element,
+            ["dx", "dx of the second map"][i],
+            &layout(counts[i]).spread(size, &dx),
+            &bench.get(&map.grad.tensor)?,
+        );
     }
     let mut gradient_of = |name: &str, label, expected: &[f64]| {
         bench.get(&parameters.parameter(&format!("unit.{name}")).grad).map(|actual| result.add(label, expected, &actual))

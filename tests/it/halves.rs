@@ -1,4 +1,4 @@
-//! BBNN's maps in mixed precision: stored as halves, and the same numbers where they are stored as floats.
+//! BBNN's maps and their gradients in mixed precision: stored as halves, and the same numbers where they are stored as floats.
 
 use melgrad::config::{ModelConfig, ModelName};
 use melgrad::gpu::{Element, Gpu, GpuOptions, KernelPolicy, Pass, Precision};
@@ -91,7 +91,7 @@ fn kernels_round_what_they_store_to_the_nearest_half_and_keep_what_is_infinite_o
             let (weight, bias) = (param(8 * numbers.len()), param(numbers.len()));
             gpu.write(&bias.value, &numbers);
             let scratch = gpu.tensor("scratch", Element::F32, &[shape.scratch(Slices::one(1))]).unwrap();
-            let (x, y, dy) = (map(element, 8), map(element, numbers.len()), map(Element::F32, numbers.len()));
+            let (x, y, dy) = (map(element, 8), map(element, numbers.len()), map(element, numbers.len()));
             let tensors = ConvolutionTensors {
                 x: &x,
                 fold: None,

@@ -245,7 +245,7 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 
 /// Files that share a decomposition, and the functions that are the same in them.
 const SHARED: [(&[&str], &[&str]); 17] = [
-    (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "keep_left", "multiply", "add_rows"]),
+    (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "multiply", "add_rows"]),
     (
         &["convolution_wide", "convolution_wide_back"],
         &["first_row", "row_of", "first_of", "slide", "add", "known", "rows_of", "total", "rows_there"],
