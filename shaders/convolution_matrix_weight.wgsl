@@ -150,6 +150,11 @@ fn keep_left(buffer: u32, lane: u32, brought: ptr<function, Activations>, factor
     }
 }
 
+// As it is multiplied.
+fn widened(halves: vec4<f16>) -> vec4<f32> {
+    return vec4<f32>(halves);
+}
+
 // Returns their sum.
 fn keep_right(buffer: u32, lane: u32, brought: ptr<function, Gradients>) -> vec4<f32> {
     var sum = NOTHING;
@@ -159,7 +164,7 @@ fn keep_right(buffer: u32, lane: u32, brought: ptr<function, Gradients>) -> vec4
         if (i < RIGHT_VECTORS) {
             right[buffer * RIGHT_SIZE + i / OUTER * RIGHT_PITCH + i % OUTER] = value;
         }
-        sum += vec4<f32>(value);
+        sum += widened(value);
     }
     return sum;
 }

@@ -67,7 +67,8 @@ impl Global {
         let says = |name: &str, wanted: &str| std::env::var_os(name).is_some_and(|value| value == wanted);
         let kernels = self.kernels.clone().unwrap_or_default();
         let room_for_data = std::env::var("MELGRAD_DEVICE_DATA_BYTES").ok().and_then(|bytes| bytes.parse().ok());
-        GpuOptions { choice, runtime_checks: says("MELGRAD_RUNTIME_CHECKS", "1"), kernels, room_for_data }
+        let runtime_checks = says("MELGRAD_RUNTIME_CHECKS", "1");
+        GpuOptions { choice, runtime_checks, kernels, room_for_data, ..GpuOptions::default() }
     }
 
     /// Opens the device.

@@ -139,6 +139,12 @@ impl AdapterSummary {
         self.is_software() && self.integers_64
     }
 
+    /// Whether subgroups of 32 multiply matrices of 16 x 16 halves, as kernels for matrix units do.
+    pub fn has_matrix_units(&self) -> bool {
+        let shape = self.cooperative_matrix.iter().any(|shape| shape == "16x16x16 f16->f32");
+        shape && self.f16 && self.subgroups && self.subgroup_sizes == [32; 2]
+    }
+
     fn rank(&self) -> usize {
         ["discrete", "integrated", "virtual", "other", "software"].iter().position(|k| *k == self.kind).unwrap_or(usize::MAX)
     }

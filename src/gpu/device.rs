@@ -29,6 +29,8 @@ pub struct GpuOptions {
     /// Bytes that data sets may take on the device, where it is not for [`Gpu::room_for_data`] to say: with 0 every batch is
     /// streamed.
     pub room_for_data: Option<u64>,
+    /// Run kernels for matrix units where the adapter has none: for tests, far slower than any other kernel.
+    pub emulate_matrix_units: bool,
 }
 
 /// A device, its queue and its compiled kernels; cheap to clone. What is built through a handle multiplies in its precision.
@@ -40,6 +42,7 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     runtime_checks: bool,
+    emulates_matrix_units: bool,
     room_for_data: Option<u64>,
     kernels: Kernels,
     pipelines: PipelineCache,
@@ -93,12 +96,14 @@ impl Gpu {
         let pace = Mutex::new(Pace::new(&summary));
         let choices = Choices::new(&summary, options);
         let pipelines = PipelineCache::open(&device, &adapter.get_info(), &summary, options);
+        let emulates_matrix_units = options.emulate_matrix_units && !summary.has_matrix_units();
         Ok(Self(
             Arc::new(Inner {
                 summary,
                 device,
                 queue,
                 runtime_checks: options.runtime_checks,
+                emulates_matrix_units,
                 room_for_data: options.room_for_data,
                 kernels: Kernels::default(),
                 pipelines,
@@ -129,6 +134,15 @@ impl Gpu {
     /// Whether kernels are compiled with runtime checks.
     pub fn runtime_checks(&self) -> bool {
         self.0.runtime_checks
+    }
+
+    /// Whether kernels for matrix units run, on those of the adapter or on none.
+    pub fn has_matrix_units(&self) -> bool {
+        self.emulates_matrix_units() || self.summary().has_matrix_units()
+    }
+
+    pub(super) fn emulates_matrix_units(&self) -> bool {
+        self.0.emulates_matrix_units
     }
 
     /// Bytes of all tensors that are held.

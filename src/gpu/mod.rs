@@ -19,6 +19,7 @@ mod choice;
 mod device;
 mod error;
 mod half;
+mod matrix_emulation;
 mod pass;
 mod pipeline_cache;
 mod precision;

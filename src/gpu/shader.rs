@@ -1,5 +1,6 @@
 //! WGSL kernels whose bindings are found by name.
 
+use super::matrix_emulation;
 use super::tensor::Held;
 use super::{Constant, Gpu, GpuError, Tensor, source, specialise_for};
 use std::collections::{HashMap, HashSet};
@@ -70,6 +71,7 @@ impl Shader {
             problem,
         })?;
         let source = specialise_for(self.0, constants, gpu.precision(), storage)?;
+        let source = if gpu.emulates_matrix_units() { matrix_emulation::emulated(source) } else { source };
         let kernel = {
             let mut kernels = gpu.kernels().0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let key = (source, entry.to_owned());

@@ -85,7 +85,7 @@ const OPERANDS: [[&str; 2]; 3] = [
 
 /// What the lines may ask for, at the end of the text. By integers: what pack2x16float makes of ties, of numbers beyond the largest
 /// half and of what is no number is up to the driver, and a conversion there and back drivers take for nothing.
-const HELPERS: &str = "
+pub(super) const HELPERS: &str = "
 // The bits of the nearest halves, ties to even.
 fn half_bits(four: vec4<f32>) -> vec4<u32> {
     let bits = bitcast<vec4<u32>>(four);

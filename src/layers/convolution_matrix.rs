@@ -9,12 +9,6 @@ const SIDE: usize = 16;
 /// Invocations of a subgroup.
 const LANES: usize = 32;
 
-/// Whether the adapter can run them.
-pub(super) fn runs_on(adapter: &AdapterSummary) -> bool {
-    let shape = adapter.cooperative_matrix.iter().any(|shape| shape == "16x16x16 f16->f32");
-    shape && adapter.f16 && adapter.subgroups && adapter.subgroup_sizes == [LANES as u32; 2]
-}
-
 /// What a workgroup owns, in numbers and in matrices of its subgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MatrixTile {

@@ -1,7 +1,7 @@
 //! The kernels of the convolution family, and which of them an adapter gets.
 
 use super::ConvolutionShape;
-use super::convolution_matrix::{self, MatrixTile};
+use super::convolution_matrix::MatrixTile;
 use crate::gpu::{Constant, Element, Gpu, Grid, Precision, Shader};
 
 /// The three things that a convolution does, each by kernels of its own choice.
@@ -121,7 +121,7 @@ impl ConvolutionVariant {
             subgroups.push(Self(Family::Subgroup { lanes: least }));
         }
         let rounds = gpu.precision() == Precision::Mixed;
-        let matrix = if rounds && convolution_matrix::runs_on(summary) { &MATRIX[..] } else { &[] };
+        let matrix = if rounds && gpu.has_matrix_units() { &MATRIX[..] } else { &[] };
         let parts = if summary.is_software() {
             [&subgroups[..], &[Self::PLAIN], &TILED, matrix]
         } else {
@@ -151,7 +151,7 @@ impl ConvolutionVariant {
 
     /// Whether the adapter may get kernels that run over maps stored as halves.
     pub(super) fn halves_on(gpu: &Gpu) -> bool {
-        gpu.may_choose("tiled") || (gpu.may_choose("matrix") && convolution_matrix::runs_on(gpu.summary()))
+        gpu.may_choose("tiled") || (gpu.may_choose("matrix") && gpu.has_matrix_units())
     }
 
     /// Whether the adapter's workgroups hold its tile of an operation.

@@ -33,13 +33,15 @@ thread_local! {
     static SLOT: Slot = Slot::least_used();
 }
 
-/// The adapter without and with runtime checks, the same for all of a test.
+/// The adapter without and with runtime checks, the same for all of a test. Kernels for matrix units run on it, whether it has them or
+/// not.
 pub(crate) fn devices() -> [&'static Gpu; 2] {
     static DEVICES: [[OnceLock<Gpu>; 2]; SLOTS] = [const { [const { OnceLock::new() }; 2] }; SLOTS];
     let devices = &DEVICES[SLOT.with(|slot| slot.0)];
     [false, true].map(|runtime_checks| {
         devices[usize::from(runtime_checks)].get_or_init(|| {
-            let options = GpuOptions { runtime_checks, choice: crate::chosen(), ..GpuOptions::default() };
+            let choice = crate::chosen();
+            let options = GpuOptions { runtime_checks, choice, emulate_matrix_units: true, ..GpuOptions::default() };
             Gpu::open(&options).unwrap_or_else(|error| panic!("these tests need an adapter, a software one will do: {error}"))
         })
     })
