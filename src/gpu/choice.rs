@@ -27,8 +27,8 @@ pub enum KernelPolicy {
     MeasuredIn(PathBuf),
     /// No: always the first candidate.
     Plain,
-    /// No: the first candidate whose name begins with one of these words, on software adapters, too; where there is none, the
-    /// first. `tiled`, `together`: for tests of what hardware gets.
+    /// No: the first candidate whose name begins with the first of these words that any begins with, on software adapters, too;
+    /// where there is none, the first. `tiled`, `together`: for tests of what hardware gets.
     Preferring(Vec<String>),
 }
 
@@ -136,7 +136,10 @@ impl Gpu {
                         }
                     }
                 }),
-                _ => candidates.iter().position(|candidate| self.prefers(candidate)).unwrap_or(0),
+                _ => {
+                    let first = |word: &String| candidates.iter().position(|candidate| candidate.starts_with(word));
+                    choices.preferred.iter().find_map(first).unwrap_or(0)
+                }
             };
         made().insert(key.into(), candidates[chosen].into());
         chosen

@@ -1,11 +1,11 @@
 //! Whether bottlenecks run together, and with which tiles: measured on a hardware adapter, and held against units that run apart.
 
-use super::bottleneck_together::{self, BottleneckTiles, Group, Products};
-use super::contest::{Written, precision_words, timed, wave};
+use super::bottleneck_together::{self, Group, Products};
+use super::contest::{Written, entrants, precision_words, timed, wave};
 use super::unit::EPSILON;
 use super::{
-    Bottlenecks, ChannelStatistics, ConvolutionShape, ConvolutionVariants, Declarations, Gradient, ImageContext, Map,
-    MapStatistics, Mode, Parameters, PooledBranch, PooledCopy, Size, Slices, Source, Unit, UnitInput, UnitOutput, alignment,
+    BottleneckTiles, Bottlenecks, ChannelStatistics, ConvolutionShape, ConvolutionVariants, Declarations, Gradient, ImageContext,
+    Map, MapStatistics, Mode, Parameters, PooledBranch, PooledCopy, Size, Slices, Source, Unit, UnitInput, UnitOutput, alignment,
     batch_norm,
 };
 use crate::gpu::{Contest, Element, Gpu, GpuError, Pass, Tensor};
@@ -34,7 +34,7 @@ pub(super) fn choose_pooled(context: &ImageContext, group: Group, mel: usize, ro
 }
 
 /// Candidates over the tensors of a bench: apart, then with each of the tiles.
-type Prepare = fn(&Bench<'_>, &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError>;
+type Prepare = fn(&Bench<'_>, &[BottleneckTiles]) -> Result<Vec<Option<Repetition>>, GpuError>;
 
 fn decide(
     context: &ImageContext,
@@ -59,10 +59,11 @@ fn decide(
     let apart: Vec<_> = [first, other].into_iter().map(part).collect();
     let mixed = precision_words(gpu, maps);
     let key = format!("{what}{mixed}, {rows} rows of {mel}");
-    let words = BottleneckTiles::ALL.map(|tiles| tiles.words());
+    let all = BottleneckTiles::available(gpu);
+    let words: Vec<String> = all.iter().map(BottleneckTiles::words).collect();
     let names: Vec<&str> = [APART].into_iter().chain(words.iter().map(String::as_str)).collect();
-    let chosen = gpu.choose(&key, &names, || Trial::new(gpu, &BottleneckTiles::ALL, apart, group, mel, rows, maps, prepare));
-    chosen.checked_sub(1).map(|tiles| BottleneckTiles::ALL[tiles])
+    let chosen = gpu.choose(&key, &names, || Trial::new(gpu, &all, apart, group, mel, rows, maps, prepare));
+    chosen.checked_sub(1).map(|tiles| all[tiles])
 }
 
 /// What every candidate reads and writes.
@@ -160,18 +161,19 @@ impl<'g> Bench<'g> {
     }
 }
 
-fn bottlenecks(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError> {
+fn bottlenecks(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Option<Repetition>>, GpuError> {
     let Bench { context, parameters, names, group, mel, .. } = bench;
     let shape = bottleneck_together::shape(*group, *mel);
     let (outputs, size, rows) = (bench.outputs(), bench.size, bench.size.frames * mel);
     let input = UnitInput { sources: bench.sources.iter().map(|map| (map, Gradient::Add)).collect(), statistics: &bench.of_x };
-    let apart = Bottlenecks::apart(context, parameters, names, shape, &input, &outputs)?;
-    let mut candidates = vec![apart];
-    for &tiles in tiles {
-        let products = Products { tiles, group: *group, mel: *mel, taps: Vec::new() };
-        candidates.push(Bottlenecks::together(context, parameters, names, products, &input, &outputs)?);
-    }
-    let repetition = |bottlenecks: Bottlenecks| {
+    let repetition = |tiles: Option<BottleneckTiles>| {
+        let bottlenecks = match tiles {
+            None => Bottlenecks::apart(context, parameters, names, shape, &input, &outputs)?,
+            Some(tiles) => {
+                let products = Products { tiles, group: *group, mel: *mel, taps: Vec::new() };
+                Bottlenecks::together(context, parameters, names, products, &input, &outputs)?
+            }
+        };
         let statistics = bench.statistics()?;
         Ok(Box::new(move |pass: &mut Pass<'_>| {
             bottlenecks.forward(pass, size, Mode::Train);
@@ -181,10 +183,10 @@ fn bottlenecks(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Repet
             bottlenecks.backward(pass, size);
         }) as Repetition)
     };
-    candidates.into_iter().map(repetition).collect()
+    entrants([None].into_iter().chain(tiles.iter().copied().map(Some)).map(repetition))
 }
 
-fn pooled_branches(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Repetition>, GpuError> {
+fn pooled_branches(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<Option<Repetition>>, GpuError> {
     let Bench { gpu, context, parameters, names, mel, .. } = bench;
     let (size, rows) = (bench.size, bench.size.frames * mel);
     let repetition = |tiles: Option<BottleneckTiles>| {
@@ -203,13 +205,13 @@ fn pooled_branches(bench: &Bench<'_>, tiles: &[BottleneckTiles]) -> Result<Vec<R
             branch.backward(pass, size);
         }) as Repetition)
     };
-    [None].into_iter().chain(tiles.iter().copied().map(Some)).map(repetition).collect()
+    entrants([None].into_iter().chain(tiles.iter().copied().map(Some)).map(repetition))
 }
 
 /// All candidates over one set of tensors.
 struct Trial<'g> {
     gpu: &'g Gpu,
-    candidates: Vec<Repetition>,
+    candidates: Vec<Option<Repetition>>,
     written: Written,
 }
 
@@ -229,7 +231,8 @@ impl<'g> Trial<'g> {
     }
 
     fn run(&self, repeats: u32, candidate: usize) -> Result<Duration, GpuError> {
-        timed(self.gpu, repeats, |pass| self.candidates[candidate](pass))
+        let Some(candidate) = &self.candidates[candidate] else { return Ok(Duration::MAX) };
+        timed(self.gpu, repeats, candidate)
     }
 
     fn results(&self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
@@ -267,18 +270,20 @@ mod tests {
     #[test]
     fn tiles_agree_with_what_runs_apart_over_maps_of_halves() {
         let gpu = &open().with_precision(crate::gpu::Precision::Mixed);
-        try_tiles(gpu, Element::F16, THREE, bottlenecks, &[1, 2]);
-        try_tiles(gpu, Element::F16, ONE, pooled_branches, &[3]);
+        let matrices = BottleneckTiles::ALL.len();
+        try_tiles(gpu, Element::F16, THREE, bottlenecks, &[1, 2, matrices]);
+        try_tiles(gpu, Element::F16, ONE, pooled_branches, &[3, matrices]);
     }
 
     #[allow(clippy::unwrap_used)]
     fn open() -> Gpu {
-        Gpu::open(&GpuOptions::default()).unwrap()
+        Gpu::open(&GpuOptions { emulate_matrix_units: true, ..GpuOptions::default() }).unwrap()
     }
 
     #[allow(clippy::unwrap_used)]
     fn try_tiles(gpu: &Gpu, maps: Element, group: Group, prepare: Prepare, tiles: &[usize]) {
-        let tiles: Vec<_> = tiles.iter().map(|&i| BottleneckTiles::ALL[i]).collect();
+        let available = BottleneckTiles::available(gpu);
+        let tiles: Vec<_> = tiles.iter().map(|&i| available[i]).collect();
         let mut trial = Trial::new(gpu, &tiles, Vec::new(), group, 16, 400, maps, prepare).unwrap();
         for candidate in 1..trial.candidates.len() {
             assert!(trial.agrees(candidate).unwrap(), "{group:?}, {maps:?}: candidate {candidate}");

@@ -1,14 +1,15 @@
-//! Launcher of `bottleneck.wgsl` and `bottleneck_tiled*.wgsl`: units of batch norm, ReLU and 1x1 convolution that read the same
+//! Launcher of `bottleneck.wgsl`, `bottleneck_tiled*.wgsl` and `bottleneck_matrix*.wgsl`: units of batch norm, ReLU and 1x1 convolution that read the same
 //! maps, each map brought once for all of them.
 
+use super::convolution_variant::Operation;
 use super::unit::{EPSILON, MOMENTUM};
-use super::{ConvolutionShape, Gradient, ImageContext, Mode, Parameters, Size, Slices, UnitInput, UnitOutput};
+use super::{
+    BottleneckTile, BottleneckTiles, ConvolutionShape, Gradient, ImageContext, Mode, Parameters, Size, Slices, UnitInput,
+    UnitOutput,
+};
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const BOTTLENECK: Shader = Shader("bottleneck");
-const FORWARD: Shader = Shader("bottleneck_tiled");
-const BACKWARD: Shader = Shader("bottleneck_tiled_back");
-const WEIGHT: Shader = Shader("bottleneck_tiled_weight");
 /// Units and maps that the kernels bind, at most.
 const MOST_UNITS: usize = 3;
 const MOST_MAPS: usize = 4;
@@ -23,54 +24,6 @@ const LEAST_TILE: usize = 64;
 /// Channels of a workgroup that adds up tiles, elements of one that adds up splits.
 const WIDTH: usize = 8;
 const SPLIT_WIDTH: usize = 32;
-
-/// What a workgroup owns: rows and columns, and vectors of columns of an invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BottleneckTile([usize; 3]);
-
-impl BottleneckTile {
-    fn constants(self) -> [(&'static str, Constant); 3] {
-        let Self([rows, columns, wide]) = self;
-        [("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
-    }
-
-    /// `128x32x4`
-    fn words(self) -> String {
-        let Self([rows, columns, wide]) = self;
-        format!("{rows}x{columns}x{}", 4 * wide)
-    }
-}
-
-/// The tiles of a group's kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BottleneckTiles {
-    /// Rows and outputs of every unit.
-    pub forward: BottleneckTile,
-    /// Rows and channels of x.
-    pub backward: BottleneckTile,
-    /// Channels of x and outputs of every unit.
-    pub weight: BottleneckTile,
-}
-
-const fn tiles(forward: [usize; 3], backward: [usize; 3], weight: [usize; 3]) -> BottleneckTiles {
-    BottleneckTiles { forward: BottleneckTile(forward), backward: BottleneckTile(backward), weight: BottleneckTile(weight) }
-}
-
-impl BottleneckTiles {
-    /// Those that are measured, the likeliest first.
-    pub const ALL: [Self; 4] = [
-        tiles([128, 32, 1], [128, 32, 1], [64, 32, 1]),
-        tiles([64, 32, 1], [64, 64, 1], [128, 32, 1]),
-        tiles([128, 32, 2], [128, 64, 2], [32, 32, 1]),
-        tiles([64, 32, 2], [64, 128, 1], [128, 32, 2]),
-    ];
-
-    /// `together 128x32x4, back 64x64x4, weight 64x32x4`
-    pub fn words(&self) -> String {
-        let Self { forward, backward, weight } = self;
-        format!("together {}, back {}, weight {}", forward.words(), backward.words(), weight.words())
-    }
-}
 
 /// What the kernels are compiled for, and how many channels there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,10 +169,11 @@ impl Together {
             let uses_epsilon = if matches!(entry, "fold" | "finish_statistics") { 3 } else { 2 };
             BOTTLENECK.dispatch(gpu, entry, &constants[..uses_epsilon], tensors)
         };
-        let product = |shader: Shader, entry: &str, tile: BottleneckTile, tensors: &[(&str, &Tensor)]| {
+        let product = |operation: Operation, entry: &str, tile: BottleneckTile, tensors: &[(&str, &Tensor)]| {
             let pooled = (!taps.is_empty()).into();
             let sizes = [("FIRST", first.into()), ("OTHER", other.into()), ("POOLED", pooled), ("MEL", mel.into())];
-            shader.dispatch(gpu, entry, &[&constants[..2], &sizes, &tile.constants()].concat(), tensors)
+            let constants = [&constants[..2], &sizes, &tile.constants(operation)].concat();
+            tile.shader(operation).dispatch(gpu, entry, &constants, tensors)
         };
         let (mut forward, mut forward_with_moments, mut backward, mut backward_weight) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -239,12 +193,17 @@ impl Together {
             let given = [("dy_0", &dy[0]), ("dy_1", &dy[1]), ("dy_2", &dy[2])];
             let taken = [("dx_0", &dx[0]), ("dx_1", &dx[1]), ("dx_2", &dx[2]), ("dx_3", &dx[3])];
             let sums = [("partial_sums", scratch)];
-            forward.push(product(FORWARD, "forward", tiles.forward, &[&read[..], &results].concat())?);
+            forward.push(product(Operation::Forward, "forward", tiles.forward, &[&read[..], &results].concat())?);
             let with_moments = [&read[..], &results, &sums].concat();
-            forward_with_moments.push(product(FORWARD, "forward_with_moments", tiles.forward, &with_moments)?);
+            forward_with_moments.push(product(Operation::Forward, "forward_with_moments", tiles.forward, &with_moments)?);
             let back = [&read[..], &given, &taken, &sums, &[("parameters", values), ("moments", moments)]].concat();
-            backward.push(product(BACKWARD, "backward", tiles.backward, &back)?);
-            backward_weight.push(product(WEIGHT, "backward_weight", tiles.weight, &[&read[..], &given, &sums].concat())?);
+            backward.push(product(Operation::BackwardInput, "backward", tiles.backward, &back)?);
+            backward_weight.push(product(
+                Operation::BackwardWeight,
+                "backward_weight",
+                tiles.weight,
+                &[&read[..], &given, &sums].concat(),
+            )?);
         }
         let statistics = [0, 1, 2].map(|i| &unit(i).statistics.0.moments);
         Ok(Self {
@@ -317,7 +276,7 @@ impl Together {
         let immediates = self.small(all_rows, 0, evaluates, momentum, places);
         pass.run(&self.fold, Grid::threads(units * inputs, 64), &immediates, 8 * units * inputs);
         let dispatches = if evaluates { &self.forward } else { &self.forward_with_moments };
-        let BottleneckTile([tile_rows, columns, _]) = self.tiles.forward;
+        let (tile_rows, columns) = (self.tiles.forward.rows(), self.tiles.forward.columns());
         let mut tiles = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = samples * frames * self.mel;
@@ -344,7 +303,7 @@ impl Together {
     fn backward_parameters(&self, pass: &mut Pass<'_>, Size { batch, frames }: Size) {
         let Group { outputs, .. } = self.group;
         let inputs = self.group.inputs();
-        let BottleneckTile([channels, columns, _]) = self.tiles.weight;
+        let (channels, columns) = (self.tiles.weight.rows(), self.tiles.weight.columns());
         let mut first = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = samples * frames * self.mel;
@@ -364,7 +323,7 @@ impl Together {
 
     fn backward_input(&self, pass: &mut Pass<'_>, Size { batch, frames }: Size) {
         let inputs = self.group.inputs();
-        let BottleneckTile([tile_rows, columns, _]) = self.tiles.backward;
+        let (tile_rows, columns) = (self.tiles.backward.rows(), self.tiles.backward.columns());
         let mut tiles = 0;
         for (slice, samples) in self.slices.active(batch) {
             let rows = samples * frames * self.mel;

@@ -31,6 +31,18 @@ fn close_sums(tolerance: f32, terms: f32, expected: &[f32], actual: &[f32]) -> b
     expected.iter().zip(actual).all(|(a, b)| (a - b).abs() <= tolerance * largest)
 }
 
+/// What is prepared of each candidate: of the first it must be there, another that a driver does not take is out of the race.
+pub(super) fn entrants<T>(prepared: impl IntoIterator<Item = Result<T, GpuError>>) -> Result<Vec<Option<T>>, GpuError> {
+    let entrant = |(place, prepared)| match prepared {
+        Err(error) if place > 0 => {
+            tracing::warn!(%error, "a kernel cannot be prepared: not used");
+            Ok(None)
+        }
+        prepared => Result::map(prepared, Some),
+    };
+    prepared.into_iter().enumerate().map(entrant).collect()
+}
+
 /// How long what `record` records takes once, when the device does it `repeats` times in a row.
 pub(super) fn timed(gpu: &Gpu, repeats: u32, mut record: impl FnMut(&mut Pass<'_>)) -> Result<Duration, GpuError> {
     gpu.wait()?;
@@ -74,7 +86,15 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
-    use super::{TOLERANCE, close_sums};
+    use super::{TOLERANCE, close_sums, entrants};
+    use crate::gpu::GpuError;
+
+    #[test]
+    fn a_candidate_that_cannot_be_prepared_is_left_out_unless_all_depends_on_it() {
+        let failure = || Err(GpuError::DeviceLost { message: "a driver".into() });
+        assert_eq!(entrants([Ok(1), failure(), Ok(3)]).ok(), Some(vec![Some(1), None, Some(3)]));
+        assert!(entrants([failure(), Ok(2)]).is_err());
+    }
 
     fn close(expected: &[f32], actual: &[f32]) -> bool {
         close_sums(TOLERANCE, 0.0, expected, actual)

@@ -74,8 +74,9 @@ impl MatrixTile {
         sizes.map(|(name, size)| (name, size.into())).to_vec()
     }
 
-    pub(super) fn label(&self) -> String {
+    /// `128x32 by 16, 32x32`
+    pub(super) fn words(&self) -> String {
         let Self { rows, columns, step, down, wide } = *self;
-        format!("matrix {rows}x{columns} by {step}, {}x{}", SIDE * down, SIDE * wide)
+        format!("{rows}x{columns} by {step}, {}x{}", SIDE * down, SIDE * wide)
     }
 }

@@ -177,7 +177,7 @@ impl ConvolutionVariant {
                 let Tile { rows, columns, wide } = if operation == Operation::BackwardWeight { weight } else { product };
                 format!("tiled {rows}x{columns}x{}", 4 * wide)
             }
-            Family::Matrix { product, .. } => self.matrix_tile(operation).unwrap_or(product).label(),
+            Family::Matrix { product, .. } => format!("matrix {}", self.matrix_tile(operation).unwrap_or(product).words()),
             _ => self.shader(operation).0.to_owned(),
         }
     }

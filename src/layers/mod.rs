@@ -13,6 +13,7 @@ mod average_pool;
 mod batch_norm;
 mod bottleneck;
 mod bottleneck_contest;
+mod bottleneck_tiles;
 mod bottleneck_together;
 mod broadcast_map;
 mod contest;
@@ -68,7 +69,7 @@ pub use batch_norm::{
     BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, LEAST_CHUNK, Normalise, TileStatistics,
 };
 pub use bottleneck::Bottlenecks;
-pub use bottleneck_together::BottleneckTiles;
+pub use bottleneck_tiles::{BottleneckTile, BottleneckTiles};
 pub use broadcast_map::{BroadcastMap, Source, SourceStatistics};
 pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors, Fold};
 pub use convolution_variant::ConvolutionVariant;

@@ -6,11 +6,11 @@
 
 use super::batch_norm::TileStatistics;
 use super::bottleneck_contest;
-use super::bottleneck_together::{self, BottleneckTiles, Group, Products, Together};
+use super::bottleneck_together::{self, Group, Products, Together};
 use super::unit::EPSILON;
 use super::{
-    ChannelStatistics, Channels, ConvolutionShape, Correction, Gradient, ImageContext, Map, MapStatistics, MaxPool, Mode,
-    Parameters, PoolShape, Size, Slices, Source, Unit, UnitInput, UnitOutput,
+    BottleneckTiles, ChannelStatistics, Channels, ConvolutionShape, Correction, Gradient, ImageContext, Map, MapStatistics,
+    MaxPool, Mode, Parameters, PoolShape, Size, Slices, Source, Unit, UnitInput, UnitOutput,
 };
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 

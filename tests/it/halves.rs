@@ -21,7 +21,8 @@ fn open(words: &[&str]) -> Gpu {
         [] => KernelPolicy::default(),
         words => KernelPolicy::Preferring(words.iter().map(|word| (*word).to_owned()).collect()),
     };
-    let options = GpuOptions { kernels, choice: crate::chosen(), ..GpuOptions::default() };
+    let emulate_matrix_units = words.contains(&"matrix");
+    let options = GpuOptions { kernels, choice: crate::chosen(), emulate_matrix_units, ..GpuOptions::default() };
     Gpu::open(&options).expect("the tests need a GPU adapter").with_precision(Precision::Mixed)
 }
 
@@ -202,10 +203,13 @@ fn kernels_of_software_have_the_numbers_of_halves_and_slices_do_not_matter() {
     let sliced = once(&hardware, &|gpu| Network::with_slices(gpu, &model, DIMENSIONS, 2).unwrap());
     let rounded = once(&software, &|gpu| Network::new(gpu, &model, DIMENSIONS).unwrap());
     let floats = once(&software, &|gpu| Network::with_maps(gpu, &model, DIMENSIONS, Element::F32).unwrap());
-    let [others, slices, unrounded] = [&rounded, &sliced, &floats].map(|other| apart(&halves, other));
-    println!("other kernels {others:.1e}, slices {slices:.1e}, maps not rounded {unrounded:.1e}");
+    let units = open(&["matrix", "together"]);
+    let matrices = once(&units, &|gpu| Network::new(gpu, &model, DIMENSIONS).unwrap());
+    assert!(units.choices().values().all(|kernel| kernel.starts_with("matrix")), "{:?}", units.choices());
+    let [others, slices, matrices, unrounded] = [&rounded, &sliced, &matrices, &floats].map(|other| apart(&halves, other));
+    println!("other kernels {others:.1e}, slices {slices:.1e}, matrices {matrices:.1e}, maps not rounded {unrounded:.1e}");
     // Sums in another order round some number to its other neighbour.
-    assert!(others < 5e-3 && slices < 5e-3, "{others} {slices}");
+    assert!(others < 5e-3 && slices < 5e-3 && matrices < 5e-3, "{others} {slices} {matrices}");
     assert!(unrounded > 1e-5 && unrounded < 0.1, "{unrounded}");
     assert_eq!(rounded.bytes, floats.bytes);
     assert!(others < 0.2 * unrounded, "{others} {unrounded}: the maps of one of them are not rounded");

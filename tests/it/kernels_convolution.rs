@@ -331,6 +331,54 @@ fn bottlenecks_agree_with_their_references() {
     }
 }
 
+/// The same on matrix units, which take halves.
+#[test]
+fn bottlenecks_on_matrix_units_agree_with_their_references() {
+    let plain = bottleneck::Case {
+        size: size(2, 9),
+        capacity: size(2, 9),
+        mel: 31,
+        units: 3,
+        maps: 3,
+        channels: [12, 20],
+        outputs: 8,
+        gradient: Gradient::Add,
+        per_slice: usize::MAX,
+        element: Element::F16,
+        lift: 0.0,
+    };
+    let cases = [
+        plain,
+        // More steps than one, tiles beside each other, and slices.
+        bottleneck::Case {
+            size: size(3, 8),
+            capacity: size(3, 8),
+            mel: 32,
+            units: 2,
+            maps: 2,
+            channels: [36, 132],
+            outputs: 68,
+            gradient: Gradient::Write,
+            per_slice: 2,
+            ..plain
+        },
+        bottleneck::Case { maps: 1, units: 1, channels: [32, 0], outputs: 32, lift: LIFT, ..plain },
+    ];
+    let of_matrices: Vec<_> = BottleneckTiles::available(&devices()[0].with_precision(Precision::Mixed))
+        .into_iter()
+        .filter(BottleneckTiles::are_matrices)
+        .collect();
+    assert!(!of_matrices.is_empty(), "they are emulated where there are none");
+    for (i, tiles) in of_matrices.into_iter().enumerate() {
+        let (unchecked, checked) = match (i, emulates()) {
+            (0, true) => (&cases[..], &cases[..1]),
+            (_, true) => (&cases[1..2], &cases[..0]),
+            (_, false) => (&cases[..], &cases[..]),
+        };
+        try_each([unchecked, checked], |gpu, case| bottleneck::check(&gpu.with_precision(Precision::Mixed), tiles, case));
+    }
+}
+
 /// Windows that do not fill the image, of one band and of several.
 #[test]
 fn stem_agrees_with_its_references() {

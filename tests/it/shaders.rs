@@ -244,7 +244,7 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 17] = [
+const SHARED: [(&[&str], &[&str]); 19] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "multiply", "add_rows"]),
     (
         &["convolution_wide", "convolution_wide_back"],
@@ -270,7 +270,19 @@ const SHARED: [(&[&str], &[&str]); 17] = [
     (&["lstm_wide", "gru_wide"], &["logistic", "pack_units", "backward"]),
     (&["convolution_tiled", "bottleneck_tiled", "bottleneck_tiled_back"], &["multiply", "add_rows"]),
     (&["convolution_tiled_weight", "bottleneck_tiled_weight"], &["multiply"]),
-    (&["bottleneck_tiled", "bottleneck_tiled_back", "bottleneck_tiled_weight"], &["winners", "read_x"]),
+    (
+        &[
+            "bottleneck_tiled",
+            "bottleneck_tiled_back",
+            "bottleneck_tiled_weight",
+            "bottleneck_matrix",
+            "bottleneck_matrix_back",
+            "bottleneck_matrix_weight",
+        ],
+        &["winners", "read_x"],
+    ),
+    (&["bottleneck_tiled_back", "bottleneck_matrix_back"], &["channels", "read_dx", "write_dx", "read_dy"]),
+    (&["convolution_matrix", "bottleneck_matrix", "bottleneck_matrix_back"], &["lay_out", "add_rows"]),
     (&["batch_norm", "bottleneck"], &["add_parts"]),
     (&["batch_norm", "bottleneck", "indrnn_fold"], &["is_finite"]),
     (&["stem", "pooled"], &["add_lanes"]),

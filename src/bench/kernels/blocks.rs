@@ -59,7 +59,7 @@ fn stem(table: &mut Table<'_>, batch: usize) -> Result<(), GpuError> {
 
 /// Apart, and where the adapter runs them in each of the tiles.
 fn ways(table: &Table<'_>) -> Vec<Option<BottleneckTiles>> {
-    let together: &[BottleneckTiles] = if Bottlenecks::run_together_on(table.gpu) { &BottleneckTiles::ALL } else { &[] };
+    let together = if Bottlenecks::run_together_on(table.gpu) { BottleneckTiles::available(table.gpu) } else { Vec::new() };
     [None].into_iter().chain(together.iter().copied().map(Some)).collect()
 }
 
