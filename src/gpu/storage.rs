@@ -152,6 +152,8 @@ struct Declared<'t> {
     name: &'t str,
     writes: bool,
     is_map: bool,
+    /// Whatever else is stored as.
+    is_halves: bool,
 }
 
 /// `@group(0) @binding(5) var<storage, read_write> y: array<Stored>;`
@@ -160,7 +162,8 @@ fn declared(line: &str) -> Option<Declared<'_>> {
     let (access, rest) = rest.split_once("> ")?;
     let (name, rest) = rest.split_once(": ")?;
     let is_map = ["array<Stored>", "array<Word>"].iter().any(|kind| rest.starts_with(kind));
-    Some(Declared { name, writes: access == "read_write", is_map })
+    let is_halves = rest.starts_with("array<vec4<f16>>");
+    Some(Declared { name, writes: access == "read_write", is_map, is_halves })
 }
 
 /// What the maps among `tensors` are stored as, where the shader takes them all like that; or what is wrong.
@@ -170,6 +173,7 @@ pub(super) fn of(text: &str, tensors: &[(&str, &Tensor)]) -> Result<Storage, Str
         || text.lines().filter_map(declared).filter_map(|d| Some((tensors.iter().find(|(name, _)| *name == d.name)?.1, d)));
     for (tensor, declared) in bound() {
         match tensor.element() {
+            Element::F16 if declared.is_halves => {}
             Element::F16 if !declared.is_map => {
                 return Err(format!("`{}` is stored as halves, which it does not take", declared.name));
             }

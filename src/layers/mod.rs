@@ -44,6 +44,7 @@ mod parameters;
 mod pooled_branch;
 mod recurrence;
 mod recurrence_contest;
+mod recurrence_matrix;
 mod recurrence_register;
 mod recurrence_variant;
 mod recurrent_layer;

@@ -1,5 +1,6 @@
 //! Launcher of `rnn.wgsl`, `lstm.wgsl`, `gru.wgsl` and their variants: a recurrence alone, given its projected input.
 
+use super::recurrence_matrix::PackedHalves;
 use super::{Direction, RecurrenceVariant, Size};
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
 
@@ -106,8 +107,7 @@ pub struct Recurrence {
 /// One direction.
 struct Way {
     kernel: Dispatch,
-    /// Lays the weight out anew, and the elements that it writes.
-    pack: Option<(Dispatch, usize)>,
+    pack: Option<Pack>,
     /// Rows of the batch of a workgroup, and units that it owns at a time.
     rows: usize,
     tile: usize,
@@ -145,7 +145,7 @@ impl Recurrence {
                 tile: variant.tile(cell, hidden, direction),
                 turns: variant.turns(cell, hidden, batch, direction),
                 // One level at its first chunk: zeros.
-                words: if variant.is_register() { 4 + MOST_CELLS } else { 4 },
+                words: if variant.takes_levels() { 4 + MOST_CELLS } else { 4 },
             })
         };
         let software = gpu.summary().is_software();
@@ -177,8 +177,10 @@ impl Recurrence {
 
     /// All steps, in as many dispatches as their length demands: state passes through storage, so that cuts change nothing.
     fn run(&self, pass: &mut Pass<'_>, size: Size, way: &Way) {
-        if let Some((pack, elements)) = &way.pack {
-            pass.run(pack, Grid::threads(*elements, 64), &[], *elements);
+        match &way.pack {
+            Some(Pack::Kernel(pack, elements)) => pass.run(pack, Grid::threads(*elements, 64), &[], *elements),
+            Some(Pack::Halves(halves)) => halves.run(pass),
+            None => {}
         }
         let work = 2 * size.batch * self.cell.gates() * self.hidden * (self.hidden + 16);
         let by_time = (pass.work_per_submission() / work as f64) as usize;
@@ -196,12 +198,19 @@ impl Recurrence {
     }
 }
 
+/// What lays the weight out anew.
+enum Pack {
+    /// The kernel, and the elements that it writes.
+    Kernel(Dispatch, usize),
+    Halves(PackedHalves),
+}
+
 /// The weight as a kernel reads it.
 struct Packed {
     /// It or its parts, by what the kernel calls them.
     weights: Vec<(&'static str, Tensor)>,
     /// Absent where that is the weight itself.
-    kernel: Option<(Dispatch, usize)>,
+    kernel: Option<Pack>,
     /// What the kernel must know of it.
     constant: Option<(&'static str, Constant)>,
 }
@@ -231,6 +240,11 @@ impl Packed {
                 let packed = into(RecurrenceVariant::Plain, "transpose", &constants, "transposed", "transposed weight", &shape)?;
                 (if variant.is_register() { "weight" } else { "transposed" }, packed, gates * hidden * hidden)
             }
+            (RecurrenceVariant::Matrix(_), _) => {
+                let halves = PackedHalves::new(gpu, weight, 1, weight.elements(), 0)?;
+                let weights = vec![("weight", halves.weights.clone())];
+                return Ok(Self { weights, kernel: Some(Pack::Halves(halves)), constant: None });
+            }
             (RecurrenceVariant::Wide, _) => return Self::wide(gpu, direction, cell, hidden, weight),
             (RecurrenceVariant::Subgroup { lanes }, Direction::Forward) if gates > 1 => {
                 let shape = [hidden, hidden, 4];
@@ -247,7 +261,7 @@ impl Packed {
                 ("unit_weight", packed, gates * hidden * pitch)
             }
         };
-        Ok(Self { weights: vec![(name, packed)], kernel: Some((kernel, elements)), constant: None })
+        Ok(Self { weights: vec![(name, packed)], kernel: Some(Pack::Kernel(kernel, elements)), constant: None })
     }
 
     /// For the wide kernels: in four parts of pairs of numbers, which uniform buffers hold if they are small enough.
@@ -268,6 +282,6 @@ impl Packed {
         let part = |i| if fits { packed.rows(i, 1) } else { packed.view(0, &[4]) };
         let mut weights = vec![("part_0", part(0)), ("part_1", part(1)), ("part_2", part(2)), ("part_3", part(3))];
         weights.push(("packed", packed));
-        Ok(Self { weights, kernel: Some((kernel, pairs)), constant: Some(held) })
+        Ok(Self { weights, kernel: Some(Pack::Kernel(kernel, pairs)), constant: Some(held) })
     }
 }

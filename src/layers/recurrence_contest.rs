@@ -1,6 +1,6 @@
 //! Which of the kernels of a recurrence hardware gets for a shape.
 
-use super::contest::{Written, timed, wave};
+use super::contest::{Written, entrants, timed, wave};
 use super::{Cell, Direction, Recurrence, RecurrenceTensors, RecurrenceVariant, Size};
 use crate::gpu::{Contest, Element, Gpu, GpuError};
 use std::time::Duration;
@@ -32,7 +32,8 @@ pub(super) fn decide(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let batch = capacity.batch;
     let frames = MEASURED_FRAMES.min(MOST_NUMBERS / (batch * cell.gates() * hidden)).max(FEWEST_FRAMES);
-    let key = format!("{cell:?} {direction:?}, {batch} x {hidden}").to_lowercase();
+    let mixed = if variants.iter().any(|variant| variant.is_matrix()) { ", mixed" } else { "" };
+    let key = format!("{cell:?} {direction:?}, {batch} x {hidden}{mixed}").to_lowercase();
     variants[gpu.choose(&key, &names, || Trial::new(gpu, cell, Size { batch, frames }, hidden, direction, &variants))]
 }
 
@@ -41,7 +42,9 @@ struct Trial<'g> {
     gpu: &'g Gpu,
     size: Size,
     direction: Direction,
-    layers: Vec<Recurrence>,
+    layers: Vec<Option<Recurrence>>,
+    /// Of each, whether it rounds what the first does not.
+    rounds: Vec<bool>,
     /// What is compared: h, da, dhidden.
     written: Written,
     /// Of each candidate.
@@ -75,11 +78,12 @@ impl<'g> Trial<'g> {
             let pair = Direction::BOTH.map(|other| if other == direction { variant } else { RecurrenceVariant::Plain });
             Recurrence::new(gpu, pair, cell, &tensors)
         };
-        let layers = variants.iter().map(layer).collect::<Result<_, _>>()?;
+        let layers = entrants(variants.iter().map(layer))?;
+        let rounds = variants.iter().map(|variant| variant.is_matrix()).collect();
         // States alone are compared where backward would judge them by their sign.
         let of_forward = cell.gates() == 1 && direction == Direction::Forward;
         let written = Written::plain(if of_forward { vec![h] } else { vec![h, da, dhidden] });
-        let mut trial = Self { gpu, size, direction, layers, written, repeats: Vec::new() };
+        let mut trial = Self { gpu, size, direction, layers, rounds, written, repeats: Vec::new() };
         for candidate in 0..variants.len() {
             // Backward runs on what forward left.
             trial.run(candidate, 1, &Direction::BOTH)?;
@@ -91,11 +95,12 @@ impl<'g> Trial<'g> {
     }
 
     fn run(&self, candidate: usize, repeats: u32, directions: &[Direction]) -> Result<Duration, GpuError> {
+        let Some(layer) = &self.layers[candidate] else { return Ok(Duration::MAX) };
         timed(self.gpu, repeats, |pass| {
             for direction in directions {
                 match direction {
-                    Direction::Forward => self.layers[candidate].forward(pass, self.size),
-                    Direction::Backward => self.layers[candidate].backward(pass, self.size),
+                    Direction::Forward => layer.forward(pass, self.size),
+                    Direction::Backward => layer.backward(pass, self.size),
                 }
             }
         })
@@ -112,7 +117,12 @@ impl Contest for Trial<'_> {
     }
 
     fn agrees(&mut self, candidate: usize) -> Result<bool, GpuError> {
-        Ok(self.written.agree(&self.results(0)?, &self.results(candidate)?))
+        let (right, results) = (self.results(0)?, self.results(candidate)?);
+        Ok(if self.rounds[candidate] {
+            self.written.agree_but_for_rounding(&right, &results)
+        } else {
+            self.written.agree(&right, &results)
+        })
     }
 }
 
@@ -124,12 +134,16 @@ mod tests {
     #[test]
     #[allow(clippy::unwrap_used)]
     fn all_variants_agree_and_take_time() {
-        let gpu = Gpu::open(&GpuOptions::default()).unwrap();
+        let gpu = Gpu::open(&GpuOptions { emulate_matrix_units: true, ..GpuOptions::default() }).unwrap();
+        // Matrix units take sixteens, in mixed precision.
+        let halves = gpu.with_precision(crate::gpu::Precision::Mixed);
         for cell in [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru] {
-            for direction in Direction::BOTH {
-                let variants = RecurrenceVariant::available(&gpu, cell, 20, direction);
+            for (direction, gpu, hidden) in Direction::BOTH.iter().flat_map(|way| [(*way, &gpu, 20), (*way, &halves, 32)]) {
+                let mut variants = RecurrenceVariant::available(gpu, cell, hidden, direction);
                 assert!(variants.iter().any(|variant| variant.is_register()), "{cell:?} {direction:?}");
-                let mut trial = Trial::new(&gpu, cell, Size { batch: 3, frames: 7 }, 20, direction, &variants).unwrap();
+                assert_eq!(variants.iter().any(|variant| variant.is_matrix()), hidden == 32, "{cell:?} {direction:?}");
+                variants.retain(|variant| hidden == 20 || *variant == RecurrenceVariant::Plain || variant.is_matrix());
+                let mut trial = Trial::new(gpu, cell, Size { batch: 3, frames: 7 }, hidden, direction, &variants).unwrap();
                 for (candidate, variant) in variants.iter().enumerate() {
                     assert!(trial.agrees(candidate).unwrap(), "{cell:?} {direction:?}: {variant}");
                     assert!(trial.time(candidate).unwrap() > Duration::ZERO);

@@ -1,6 +1,7 @@
 //! The shaders of the recurrent families, and which of them an adapter gets.
 
 use super::recurrence_contest::decide;
+use super::recurrence_matrix::{self, MatrixLayout};
 use super::recurrence_register::RegisterLayout;
 use super::{Cell, Size};
 use crate::gpu::{Constant, Gpu, Shader};
@@ -36,6 +37,8 @@ pub enum RecurrenceVariant {
     Wide,
     /// `rnn_register.wgsl` and so on; the layout is for one cell, width and direction.
     Register(RegisterLayout),
+    /// `rnn_matrix.wgsl` and so on, likewise: in mixed precision, on adapters with matrix units.
+    Matrix(MatrixLayout),
 }
 
 impl RecurrenceVariant {
@@ -54,6 +57,7 @@ impl RecurrenceVariant {
             variants.insert(0, Self::Wide);
         }
         variants.extend(RegisterLayout::available(gpu, cell, hidden, direction).into_iter().map(Self::Register));
+        variants.extend(MatrixLayout::available(gpu, cell, hidden, direction).into_iter().map(Self::Matrix));
         variants
     }
 
@@ -81,9 +85,19 @@ impl RecurrenceVariant {
         matches!(self, Self::Subgroup { .. } | Self::Wide)
     }
 
-    /// Whether it keeps the weight on chip.
+    /// Whether it keeps the weight in registers.
     pub fn is_register(self) -> bool {
         matches!(self, Self::Register(_))
+    }
+
+    /// Whether it runs on matrix units.
+    pub fn is_matrix(self) -> bool {
+        matches!(self, Self::Matrix(_))
+    }
+
+    /// Whether a dispatch of it takes several levels of a stack.
+    pub fn takes_levels(self) -> bool {
+        self.is_register() || self.is_matrix()
     }
 
     /// The name of its shader.
@@ -93,15 +107,16 @@ impl RecurrenceVariant {
 
     pub(super) fn shader(self, cell: Cell) -> Shader {
         let names = match cell {
-            Cell::RnnTanh | Cell::RnnRelu => ["rnn", "rnn_subgroup", "rnn_wide", "rnn_register"],
-            Cell::Lstm => ["lstm", "lstm_subgroup", "lstm_wide", "lstm_register"],
-            Cell::Gru => ["gru", "gru_subgroup", "gru_wide", "gru_register"],
+            Cell::RnnTanh | Cell::RnnRelu => ["rnn", "rnn_subgroup", "rnn_wide", "rnn_register", "rnn_matrix"],
+            Cell::Lstm => ["lstm", "lstm_subgroup", "lstm_wide", "lstm_register", "lstm_matrix"],
+            Cell::Gru => ["gru", "gru_subgroup", "gru_wide", "gru_register", "gru_matrix"],
         };
         Shader(match self {
             Self::Plain => names[0],
             Self::Subgroup { .. } => names[1],
             Self::Wide => names[2],
             Self::Register(_) => names[3],
+            Self::Matrix(_) => names[4],
         })
     }
 
@@ -113,6 +128,7 @@ impl RecurrenceVariant {
             }
             Self::Wide => vec![("HIDDEN", hidden.into()), ("ROWS", self.rows(batch).into())],
             Self::Register(layout) => layout.constants(),
+            Self::Matrix(layout) => layout.constants(),
         };
         if cell.gates() == 1 {
             constants.push(("RELU", (cell == Cell::RnnRelu).into()));
@@ -126,6 +142,7 @@ impl RecurrenceVariant {
             Self::Plain => batch.div_ceil(32).min(4),
             Self::Subgroup { .. } | Self::Wide => batch.div_ceil(2).next_multiple_of(4).min(16),
             Self::Register(_) => 1,
+            Self::Matrix(_) => recurrence_matrix::SIDE,
         }
     }
 
@@ -137,7 +154,7 @@ impl RecurrenceVariant {
             Self::Subgroup { lanes } => 4 * lanes,
             Self::Wide if cell.gates() > 1 && direction == Direction::Forward => 2 * WIDE_LANES,
             Self::Wide => 8 * WIDE_LANES,
-            Self::Register(_) => hidden,
+            Self::Register(_) | Self::Matrix(_) => hidden,
         }
     }
 
@@ -153,6 +170,7 @@ impl RecurrenceVariant {
             // The product in blocks of two times eight steps, and a pair of units at a time.
             Self::Wide => 3 * inner * (hidden.div_ceil(2 * WIDE_LANES) + 1) + 3 + (tile / (2 * WIDE_LANES) + 1) * rows,
             Self::Register(layout) => layout.turns(),
+            Self::Matrix(layout) => layout.turns(),
         };
         of_tile * hidden.div_ceil(tile) + 2
     }
@@ -170,6 +188,7 @@ impl std::fmt::Display for RecurrenceVariant {
             Self::Subgroup { lanes } => write!(f, "subgroups of {lanes}"),
             Self::Wide => f.write_str("wide"),
             Self::Register(layout) => write!(f, "registers, {layout}"),
+            Self::Matrix(layout) => write!(f, "matrix units, {layout}"),
         }
     }
 }

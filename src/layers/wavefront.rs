@@ -7,7 +7,7 @@
 //! (`wavefront.wgsl`). All levels lie in the same tensors: (level, time, batch, features).
 
 use super::recurrence::{MOST_CELLS, RecurrenceMemory, SOFTWARE_TURNS};
-use super::recurrence_register::RegisterLayout;
+use super::recurrence_matrix::PackedHalves;
 use super::recurrent_layer::RecurrentProducts;
 use super::wavefront_products::{BoundaryProducts, Transpose};
 use super::wavefront_schedule::{Chunk, schedule};
@@ -20,8 +20,8 @@ use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
 /// How a stack goes through time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WavefrontPlan {
-    /// The recurrence's kernels, forward and backward.
-    pub layouts: [RegisterLayout; 2],
+    /// The recurrence's kernels, forward and backward: such as take several levels.
+    pub variants: [RecurrenceVariant; 2],
     /// Parts of the steps of a full sequence.
     pub chunks: usize,
     /// Levels in one dispatch, at most: 8 at most.
@@ -136,6 +136,7 @@ pub struct Wavefront {
     forward: Dispatch,
     backward: Dispatch,
     boundaries: Option<BoundaryProducts>,
+    halves: Option<PackedHalves>,
     transposes: Vec<Transpose>,
     products: Vec<RecurrentProducts>,
     top: Map,
@@ -169,14 +170,21 @@ impl Wavefront {
         let (bias, bias_apart) = tensors.parameters(parameters, 3, 0);
         let sides = [columns, hidden];
         let mut transposes = vec![Transpose::new(gpu, plan, sides, levels, (&weight, apart), &hidden_on_side)?];
+        let elements = columns * hidden;
+        let halves = match plan.variants.iter().any(|variant| variant.is_matrix()) {
+            true => Some(PackedHalves::new(gpu, &weight, levels, elements, apart)?),
+            false => None,
+        };
 
         let StackTensors { a, h, dh, da, dhidden, .. } = &tensors;
         let of_all = RecurrenceTensors { a, h, dh, da, dhidden, weight: &weight, bias: &bias };
         let memory = RecurrenceMemory::new(gpu, shape.cell, levels * level_rows, levels * batch, hidden)?;
         let [forward, backward] = memory.bindings(shape.cell, &of_all);
-        let variants = plan.layouts.map(RecurrenceVariant::Register);
+        let variants = plan.variants;
         let kernel = |direction: Direction, weight, apart: usize, tensors: &[(&str, &Tensor)]| {
             let place = direction as usize;
+            let halves = halves.as_ref().filter(|_| variants[place].is_matrix());
+            let (weight, apart) = halves.map_or((weight, apart), |halves| (&halves.weights, elements));
             let mut constants = variants[place].constants(shape.cell, hidden, batch);
             constants.extend([
                 ("LEVEL_ROWS", level_rows.into()),
@@ -187,7 +195,7 @@ impl Wavefront {
             variants[place].shader(shape.cell).dispatch(gpu, ["forward", "backward"][place], &constants, &tensors)
         };
         let forward = kernel(Direction::Forward, &weight, apart, &forward)?;
-        let backward = kernel(Direction::Backward, &hidden_on_side, columns * hidden, &backward)?;
+        let backward = kernel(Direction::Backward, &hidden_on_side, elements, &backward)?;
 
         let (mut boundaries, mut read) = (None, vec![x.clone()]);
         if levels > 1 {
@@ -214,6 +222,7 @@ impl Wavefront {
             forward,
             backward,
             boundaries,
+            halves,
             transposes,
             products: products.collect::<Result<_, _>>()?,
             top: Map { value: of_top(h), grad: of_top(dh) },
@@ -227,7 +236,7 @@ impl Wavefront {
 
     /// Another way through time by the same kernels.
     pub(super) fn replan(&mut self, plan: WavefrontPlan) {
-        assert!(plan.layouts == self.plan.layouts && plan.tile == self.plan.tile, "{plan} has other kernels");
+        assert!(plan.variants == self.plan.variants && plan.tile == self.plan.tile, "{plan} has other kernels");
         self.plan = plan;
     }
 
@@ -240,8 +249,10 @@ impl Wavefront {
         Ahead { size, steps: steps.max(size.frames.div_ceil(1 << 16)) }
     }
 
-    fn recurrences(&self, pass: &mut Pass<'_>, kernel: &Dispatch, ahead: Ahead, chunks: &[Chunk]) {
-        let grid = Grid::plane(ahead.size.batch, chunks.len());
+    fn recurrences(&self, pass: &mut Pass<'_>, direction: Direction, ahead: Ahead, chunks: &[Chunk]) {
+        let kernel = if direction == Direction::Forward { &self.forward } else { &self.backward };
+        let rows = self.plan.variants[direction as usize].rows(ahead.size.batch);
+        let grid = Grid::plane(ahead.size.batch.div_ceil(rows), chunks.len());
         pass.run(kernel, grid, &ahead.immediates(chunks), ahead.rows(chunks) * self.work);
     }
 
@@ -256,6 +267,7 @@ impl Layer for Wavefront {
     fn forward(&self, pass: &mut Pass<'_>, size: Size, mode: Mode) {
         let ahead = self.ahead(pass, size, Direction::Forward);
         self.products[0].project(pass, size);
+        self.halves.iter().for_each(|halves| halves.run(pass));
         self.boundaries.iter().for_each(|boundaries| boundaries.draw(pass, size, mode));
         self.each(ahead, |chunks| {
             if let Some(boundaries) = &self.boundaries {
@@ -263,7 +275,7 @@ impl Layer for Wavefront {
                 let below: Vec<_> = below.map(|chunk| Chunk { level: chunk.level - 1, ..*chunk }).collect();
                 boundaries.forward(pass, ahead, &below);
             }
-            self.recurrences(pass, &self.forward, ahead, chunks);
+            self.recurrences(pass, Direction::Forward, ahead, chunks);
         });
         self.boundaries.iter().for_each(|boundaries| boundaries.drop_out(pass, size, mode));
     }
@@ -278,7 +290,7 @@ impl Layer for Wavefront {
                 let below: Vec<_> = chunks.iter().copied().filter(|chunk| chunk.level < top).collect();
                 boundaries.backward(pass, ahead, &below);
             }
-            self.recurrences(pass, &self.backward, ahead, &chunks);
+            self.recurrences(pass, Direction::Backward, ahead, &chunks);
         });
         self.products.iter().rev().for_each(|products| products.backward(pass, size));
     }

@@ -31,8 +31,8 @@ impl WavefrontPlan {
         levels: usize,
         variants: [RecurrenceVariant; 2],
     ) -> Vec<Self> {
-        let [RecurrenceVariant::Register(forward), RecurrenceVariant::Register(backward)] = variants else { return Vec::new() };
-        if levels < 2 || !Wavefront::fits(gpu, capacity, shape, levels) {
+        if !variants.iter().all(|variant| variant.takes_levels()) || levels < 2 || !Wavefront::fits(gpu, capacity, shape, levels)
+        {
             return Vec::new();
         }
         let all = levels.min(MOST_WIDTH);
@@ -41,7 +41,7 @@ impl WavefrontPlan {
         let mut plans = Vec::new();
         for chunks in CHUNKS.into_iter().filter(|chunks| capacity.frames >= chunks * FEWEST_STEPS) {
             for &width in &widths {
-                let plan = |tile| Self { layouts: [forward, backward], chunks, width, tile };
+                let plan = |tile| Self { variants, chunks, width, tile };
                 plans.extend(TILES.into_iter().filter(fits).map(plan));
             }
         }

@@ -169,13 +169,9 @@ fn check_recurrent(gpu: &Gpu, cell: Cell) -> Result<Vec<Comparison>, GpuError> {
 /// A stack as a wavefront, or one level after the other where no kernel that takes part fits the adapter.
 fn check_wavefront(gpu: &Gpu) -> Result<Vec<Comparison>, GpuError> {
     let (cell, hidden) = (Cell::Lstm, 20);
-    let order = RecurrenceVariant::pairs(gpu, cell, hidden).into_iter().find_map(|pair| match pair {
-        [RecurrenceVariant::Register(forward), RecurrenceVariant::Register(backward)] => {
-            let plan = WavefrontPlan { layouts: [forward, backward], chunks: 5, width: 2, tile: [64, 64, 1] };
-            Some(StackOrder::Wavefront(plan))
-        }
-        _ => None,
-    });
+    let takes_part = |pair: &[RecurrenceVariant; 2]| pair.iter().all(|variant| variant.takes_levels());
+    let pair = RecurrenceVariant::pairs(gpu, cell, hidden).into_iter().find(takes_part);
+    let order = pair.map(|variants| StackOrder::Wavefront(WavefrontPlan { variants, chunks: 5, width: 2, tile: [64, 64, 1] }));
     let case = recurrent_stack::Case {
         cell,
         order: order.unwrap_or(StackOrder::Levels([RecurrenceVariant::Plain; 2])),

@@ -1,6 +1,7 @@
 //! The recurrent kernels beside their `f64` references, as module `kernels` does it; and cut in time, which changes no bit.
 
 use crate::kernels::{devices, size, try_each};
+use melgrad::gpu::Precision;
 use melgrad::layers::{Cell, RecurrenceVariant};
 use melgrad::selftest::recurrent::{self, Case, OUTPUTS};
 
@@ -185,13 +186,38 @@ fn the_gru_with_its_weight_on_chip_agrees_with_its_reference() {
     try_registers(Cell::Gru);
 }
 
+/// Those on matrix units: more sequences than a workgroup has and fewer, states that pass through storage, and several matrices of
+/// everything.
+#[test]
+fn recurrences_on_matrix_units_agree_with_their_references() {
+    for cell in [Cell::RnnTanh, Cell::RnnRelu, Cell::Lstm, Cell::Gru] {
+        let plain = |shape| Case::new(cell, shape);
+        let narrow = [Case { capacity: size(35, 9), ..plain([7, 19, 16]) }, Case { steps: 2, ..plain([7, 3, 16]) }];
+        let hidden = if cell == Cell::Lstm { 96 } else { 48 };
+        let wide = [Case { steps: 5, ..plain([12, 17, hidden]) }, plain([1, 2, hidden])];
+        for cases in [narrow, wide] {
+            let gpu = devices()[0].with_precision(Precision::Mixed);
+            let pairs = RecurrenceVariant::pairs(&gpu, cell, cases[0].hidden);
+            let pairs: Vec<_> = pairs.into_iter().filter(|pair| pair.iter().all(|variant| variant.is_matrix())).collect();
+            assert!(!pairs.is_empty(), "{cell:?}: they are emulated where there are none");
+            for variants in pairs.into_iter().take(if cell == Cell::RnnRelu { 1 } else { usize::MAX }) {
+                println!("forward {}; backward {}:", variants[0], variants[1]);
+                try_each([&cases, &[]], |gpu, case| recurrent::check(&gpu.with_precision(Precision::Mixed), variants, case));
+            }
+        }
+    }
+}
+
 #[test]
 fn cutting_the_steps_changes_no_bit() {
     let gpu = devices()[0];
     for cell in [Cell::RnnTanh, Cell::Lstm, Cell::Gru] {
         let wide = RecurrenceVariant::pairs(gpu, cell, 128).into_iter().find(|pair| pair[1].is_register());
         let all = RecurrenceVariant::pairs(gpu, cell, 40).into_iter().map(|pair| (40, pair));
-        for (hidden, variants) in all.chain(wide.map(|pair| (128, pair))) {
+        let halves = gpu.with_precision(Precision::Mixed);
+        let matrices = RecurrenceVariant::pairs(&halves, cell, 32).into_iter().find(|pair| pair[1].is_matrix());
+        let of_floats = all.chain(wide.map(|pair| (128, pair))).map(|(hidden, pair)| (gpu, hidden, pair));
+        for (gpu, hidden, variants) in of_floats.chain(matrices.map(|pair| (&halves, 32, pair))) {
             let bits = |steps| {
                 let case = Case { steps, capacity: size(3, 20), ..Case::new(cell, [19, 3, hidden]) };
                 recurrent::run(gpu, variants, case)

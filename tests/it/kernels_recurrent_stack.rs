@@ -15,11 +15,7 @@ fn registers(cell: Cell, hidden: usize) -> [RecurrenceVariant; 2] {
 }
 
 fn wavefront(cell: Cell, hidden: usize, [chunks, width]: [usize; 2], tile: [usize; 3]) -> StackOrder {
-    let layouts = registers(cell, hidden).map(|variant| match variant {
-        RecurrenceVariant::Register(layout) => layout,
-        _ => unreachable!(),
-    });
-    StackOrder::Wavefront(WavefrontPlan { layouts, chunks, width, tile })
+    StackOrder::Wavefront(WavefrontPlan { variants: registers(cell, hidden), chunks, width, tile })
 }
 
 /// `[levels, frames, batch, inputs, hidden]` in chunks, so many levels at once.
@@ -58,6 +54,27 @@ fn try_cell(cell: Cell) {
         .flat_map(|&variants| all[..2].iter().map(move |case| Case { order: StackOrder::Levels(variants), ..*case }))
         .collect();
     try_each([&by_levels, &[]], recurrent_stack::check);
+}
+
+/// On matrix units, alone and where one way through time keeps floats in registers; more sequences than a workgroup has.
+#[test]
+fn wavefronts_on_matrix_units_agree_with_their_references() {
+    let gpu = devices()[0].with_precision(Precision::Mixed);
+    for cell in [Cell::RnnTanh, Cell::Lstm, Cell::Gru] {
+        let pairs = RecurrenceVariant::pairs(&gpu, cell, 32);
+        let of_matrices = pairs.into_iter().find(|pair| pair.iter().all(|variant| variant.is_matrix()));
+        let [forward, backward] = of_matrices.expect("they are emulated where there are none");
+        let [_, in_registers] = registers(cell, 32);
+        let of = |variants, chunks, width| StackOrder::Wavefront(WavefrontPlan { variants, chunks, width, tile: TILES[0] });
+        let all = Case { order: of([forward, backward], 3, 2), ..case(cell, [3, 13, 18, 20, 32], [3, 2]) };
+        let cases = [
+            Case { capacity: size(19, 15), p: 0.3, ..all },
+            Case { order: of([forward, in_registers], 4, 3), ..all },
+            Case { order: StackOrder::Levels([forward, backward]), ..all },
+        ];
+        let cases = if cell == Cell::Lstm { &cases[..] } else { &cases[..1] };
+        try_each([cases, &[]], |gpu, case| recurrent_stack::check(&gpu.with_precision(Precision::Mixed), case));
+    }
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 19] = [
+const SHARED: [(&[&str], &[&str]); 21] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "multiply", "add_rows"]),
     (
         &["convolution_wide", "convolution_wide_back"],
@@ -289,6 +289,11 @@ const SHARED: [(&[&str], &[&str]); 19] = [
     (&["convolution_tiled", "wavefront"], &["keep_left", "keep_weights", "multiply"]),
     (&["indrnn", "indrnn_scan"], &["with_value", "through_norm"]),
     (&["convolution_matrix", "convolution_matrix_back"], &["places", "neighbour", "lay_out", "add_rows"]),
+    (
+        &["rnn_matrix", "lstm_matrix", "gru_matrix"],
+        &["cell_of", "place_of", "keep", "keep_turned", "clear_state", "multiply", "total", "hyperbolic_tangent"],
+    ),
+    (&["lstm_matrix", "gru_matrix"], &["logistic", "open_gates"]),
     (
         &["rnn_register", "lstm_register", "gru_register"],
         &[

@@ -33,8 +33,11 @@ pub(super) fn stacks(table: &mut Table<'_>, levels: usize, frames: usize, batch:
         let chosen = RecurrenceVariant::choose(gpu, cell, size, hidden);
         let registers = Direction::BOTH.map(|direction| {
             let all = RecurrenceVariant::available(gpu, cell, hidden, direction);
-            let first = all.into_iter().find(|variant| variant.is_register());
-            Some(chosen[direction as usize]).filter(|variant| variant.is_register()).or(first).unwrap_or(RecurrenceVariant::Plain)
+            let first = all.into_iter().find(|variant| variant.takes_levels());
+            Some(chosen[direction as usize])
+                .filter(|variant| variant.takes_levels())
+                .or(first)
+                .unwrap_or(RecurrenceVariant::Plain)
         });
         let plans = WavefrontPlan::available(gpu, size, shape, levels, registers);
         let tried = plans.into_iter().filter(|plan| PLANS.contains(&[plan.chunks, plan.width]));
