@@ -216,6 +216,11 @@ fn rows_of(results: ptr<function, Sums>, first: u32, f: u32) -> array<Eight, 4> 
 
 // Eight columns from `first` on are stored, or added to what dx holds.
 fn store_columns(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, column: u32) {
+    if (size.add_dx == 0u) {
+        for (var e = 0u; e < 8u * FOURS; e += 1u) {
+            (*results)[FOURS * first + e] = kept((*results)[FOURS * first + e]);
+        }
+    }
     for (var f = 0u; f < FOURS; f += 1u) {
         var values = rows_of(results, first, f);
         for (var r = 0u; r < 4u; r += 1u) {
@@ -226,7 +231,7 @@ fn store_columns(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, 
                     let held = dx[place];
                     dx[place] = together(kept(even(held) + even(values[r])), kept(odd(held) + odd(values[r])));
                 } else {
-                    dx[place] = together(kept(even(values[r])), kept(odd(values[r])));
+                    dx[place] = values[r];
                 }
             }
         }

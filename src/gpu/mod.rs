@@ -8,6 +8,7 @@
 //! Invariants:
 //! - a kernel never reads or writes outside its bindings: it is compiled without the runtime checks that would catch it
 //!   (10 to 50 times faster), and every kernel test runs with them as well ([`GpuOptions::runtime_checks`]);
+//! - kernels for matrix units run on any adapter in tests, which emulate what is missing ([`GpuOptions::emulate_matrix_units`]);
 //! - nothing here assumes a subgroup width, a tile size or timestamps inside passes;
 //! - the host never waits for the device except in [`Gpu::read`], [`Gpu::wait`] and, after two steps, [`Gpu::end_step`];
 //! - which of several kernels an adapter gets is measured once and remembered ([`Gpu::choose`]): a choice that changed from
