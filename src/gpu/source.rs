@@ -73,6 +73,7 @@ const SHADERS: &[(&str, &str)] = shaders![
     "standardise",
     "stem",
     "wavefront",
+    "wavefront_matrix",
 ];
 
 /// A compile-time constant of a shader.

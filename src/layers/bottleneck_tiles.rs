@@ -1,100 +1,28 @@
-//! The tiles of `bottleneck_tiled*.wgsl` and `bottleneck_matrix*.wgsl`: what a workgroup of them owns.
+//! The tiles of `bottleneck_tiled*.wgsl` and `bottleneck_matrix*.wgsl`.
 
-use super::ConvolutionShape;
-use super::convolution_matrix::MatrixTile;
+use super::ProductTile;
 use super::convolution_variant::Operation;
-use crate::gpu::{Constant, Gpu, Precision, Shader};
-
-/// What a workgroup owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BottleneckTile(Kind);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Rows and columns, and vectors of columns of an invocation.
-    Tiled([usize; 3]),
-    Matrix(MatrixTile),
-}
-
-/// Of products that have but one tap.
-const ONE: ConvolutionShape = ConvolutionShape { kernel: [1, 1], inputs: 0, outputs: 0, mel: 1 };
-
-impl BottleneckTile {
-    /// Rows: of the product, or channels of x for the weight's gradient.
-    pub(super) fn rows(self) -> usize {
-        match self.0 {
-            Kind::Tiled([rows, ..]) => rows,
-            Kind::Matrix(tile) => tile.rows,
-        }
-    }
-
-    pub(super) fn columns(self) -> usize {
-        match self.0 {
-            Kind::Tiled([_, columns, _]) => columns,
-            Kind::Matrix(tile) => tile.columns,
-        }
-    }
-
-    pub(super) fn constants(self, operation: Operation) -> Vec<(&'static str, Constant)> {
-        match self.0 {
-            Kind::Tiled([rows, columns, wide]) => {
-                vec![("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
-            }
-            Kind::Matrix(tile) => {
-                let mut constants = tile.constants(operation, ONE);
-                // There is but one tap.
-                constants.retain(|(name, _)| *name != "TOGETHER");
-                constants
-            }
-        }
-    }
-
-    pub(super) fn shader(self, operation: Operation) -> Shader {
-        Shader(match (self.0, operation) {
-            (Kind::Tiled(_), Operation::Forward) => "bottleneck_tiled",
-            (Kind::Tiled(_), Operation::BackwardInput) => "bottleneck_tiled_back",
-            (Kind::Tiled(_), Operation::BackwardWeight) => "bottleneck_tiled_weight",
-            (Kind::Matrix(_), Operation::Forward) => "bottleneck_matrix",
-            (Kind::Matrix(_), Operation::BackwardInput) => "bottleneck_matrix_back",
-            (Kind::Matrix(_), Operation::BackwardWeight) => "bottleneck_matrix_weight",
-        })
-    }
-
-    /// `128x32x4`, or `128x32 by 16, 32x32`
-    fn words(self) -> String {
-        match self.0 {
-            Kind::Tiled([rows, columns, wide]) => format!("{rows}x{columns}x{}", 4 * wide),
-            Kind::Matrix(tile) => tile.words(),
-        }
-    }
-}
+use crate::gpu::{Gpu, Precision, Shader};
 
 /// The tiles of a group's kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BottleneckTiles {
     /// Rows and outputs of every unit.
-    pub forward: BottleneckTile,
+    pub forward: ProductTile,
     /// Rows and channels of x.
-    pub backward: BottleneckTile,
+    pub backward: ProductTile,
     /// Channels of x and outputs of every unit.
-    pub weight: BottleneckTile,
+    pub weight: ProductTile,
 }
 
 const fn tiles(forward: [usize; 3], backward: [usize; 3], weight: [usize; 3]) -> BottleneckTiles {
-    let [forward, backward, weight] = [forward, backward, weight];
-    BottleneckTiles {
-        forward: BottleneckTile(Kind::Tiled(forward)),
-        backward: BottleneckTile(Kind::Tiled(backward)),
-        weight: BottleneckTile(Kind::Tiled(weight)),
-    }
+    let [forward, backward, weight] = [ProductTile::tiled(forward), ProductTile::tiled(backward), ProductTile::tiled(weight)];
+    BottleneckTiles { forward, backward, weight }
 }
 
 const fn matrices(forward: [usize; 5], backward: [usize; 5], weight: [usize; 5]) -> BottleneckTiles {
-    BottleneckTiles {
-        forward: BottleneckTile(Kind::Matrix(MatrixTile::new(forward))),
-        backward: BottleneckTile(Kind::Matrix(MatrixTile::new(backward))),
-        weight: BottleneckTile(Kind::Matrix(MatrixTile::new(weight))),
-    }
+    let [forward, backward, weight] = [ProductTile::matrix(forward), ProductTile::matrix(backward), ProductTile::matrix(weight)];
+    BottleneckTiles { forward, backward, weight }
 }
 
 /// Those for matrix units.
@@ -117,26 +45,30 @@ impl BottleneckTiles {
     pub fn available(gpu: &Gpu) -> Vec<Self> {
         let mut all = Self::ALL.to_vec();
         if gpu.precision() == Precision::Mixed && gpu.has_matrix_units() {
-            all.extend(MATRICES.into_iter().filter(|tiles| tiles.fit(gpu)));
+            let fit = |tiles: &Self| tiles.each().into_iter().all(|(operation, tile)| tile.fits(gpu, operation));
+            all.extend(MATRICES.into_iter().filter(fit));
         }
         all
     }
 
     /// Whether they are for matrix units.
     pub fn are_matrices(&self) -> bool {
-        matches!(self.forward.0, Kind::Matrix(_))
+        self.forward.is_matrix()
     }
 
-    fn each(&self) -> [(Operation, BottleneckTile); 3] {
+    fn each(&self) -> [(Operation, ProductTile); 3] {
         let Self { forward, backward, weight } = *self;
         [(Operation::Forward, forward), (Operation::BackwardInput, backward), (Operation::BackwardWeight, weight)]
     }
 
-    /// Whether the adapter has workgroups of them.
-    fn fit(&self, gpu: &Gpu) -> bool {
-        self.each().into_iter().all(|(operation, tile)| match tile.0 {
-            Kind::Tiled(_) => true,
-            Kind::Matrix(tile) => tile.fits(gpu.summary(), operation, ONE),
+    pub(super) fn shader(&self, operation: Operation) -> Shader {
+        Shader(match (self.are_matrices(), operation) {
+            (false, Operation::Forward) => "bottleneck_tiled",
+            (false, Operation::BackwardInput) => "bottleneck_tiled_back",
+            (false, Operation::BackwardWeight) => "bottleneck_tiled_weight",
+            (true, Operation::Forward) => "bottleneck_matrix",
+            (true, Operation::BackwardInput) => "bottleneck_matrix_back",
+            (true, Operation::BackwardWeight) => "bottleneck_matrix_weight",
         })
     }
 
@@ -144,7 +76,7 @@ impl BottleneckTiles {
     pub fn words(&self) -> String {
         let Self { forward, backward, weight } = self;
         let family = if self.are_matrices() { "matrix" } else { "together" };
-        format!("{family} {}, back {}, weight {}", forward.words(), backward.words(), weight.words())
+        format!("{family} {forward}, back {backward}, weight {weight}")
     }
 }
 
@@ -158,10 +90,9 @@ mod tests {
     fn matrices_make_valid_shaders_of_the_size_that_the_host_counts() {
         for (tiles, units) in MATRICES.iter().flat_map(|tiles| [1usize, 2, 3].map(|units| (tiles, units))) {
             for (operation, tile) in tiles.each() {
-                let Kind::Matrix(matrix) = tile.0 else { panic!("a tile of matrices") };
                 let mut constants = tile.constants(operation);
                 constants.push(("UNITS", units.into()));
-                let shader = tile.shader(operation).0;
+                let shader = tiles.shader(operation).0;
                 let text = specialise_for(shader, &constants, Precision::Mixed, Storage::Halves).unwrap();
                 let label = format!("{shader}, {}", tiles.words());
                 let module =
@@ -172,9 +103,9 @@ mod tests {
                 let shared =
                     module.global_variables.iter().filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup);
                 let bytes: u32 = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
-                assert_eq!(matrix.workgroup_bytes(operation, ONE), bytes as usize, "{label}");
                 for entry in &module.entry_points {
-                    assert_eq!(matrix.threads(operation, ONE), entry.workgroup_size[0] as usize, "{label}");
+                    let counted = [bytes as usize, entry.workgroup_size[0] as usize];
+                    assert_eq!(tile.workgroup(operation), Some(counted), "{label}");
                 }
             }
         }

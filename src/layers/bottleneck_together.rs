@@ -4,8 +4,7 @@
 use super::convolution_variant::Operation;
 use super::unit::{EPSILON, MOMENTUM};
 use super::{
-    BottleneckTile, BottleneckTiles, ConvolutionShape, Gradient, ImageContext, Mode, Parameters, Size, Slices, UnitInput,
-    UnitOutput,
+    BottleneckTiles, ConvolutionShape, Gradient, ImageContext, Mode, Parameters, ProductTile, Size, Slices, UnitInput, UnitOutput,
 };
 use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
@@ -169,11 +168,11 @@ impl Together {
             let uses_epsilon = if matches!(entry, "fold" | "finish_statistics") { 3 } else { 2 };
             BOTTLENECK.dispatch(gpu, entry, &constants[..uses_epsilon], tensors)
         };
-        let product = |operation: Operation, entry: &str, tile: BottleneckTile, tensors: &[(&str, &Tensor)]| {
+        let product = |operation: Operation, entry: &str, tile: ProductTile, tensors: &[(&str, &Tensor)]| {
             let pooled = (!taps.is_empty()).into();
             let sizes = [("FIRST", first.into()), ("OTHER", other.into()), ("POOLED", pooled), ("MEL", mel.into())];
             let constants = [&constants[..2], &sizes, &tile.constants(operation)].concat();
-            tile.shader(operation).dispatch(gpu, entry, &constants, tensors)
+            tiles.shader(operation).dispatch(gpu, entry, &constants, tensors)
         };
         let (mut forward, mut forward_with_moments, mut backward, mut backward_weight) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());

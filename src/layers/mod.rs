@@ -42,6 +42,7 @@ mod map;
 mod max_pool;
 mod parameters;
 mod pooled_branch;
+mod product_tile;
 mod recurrence;
 mod recurrence_contest;
 mod recurrence_matrix;
@@ -70,7 +71,7 @@ pub use batch_norm::{
     BatchNorm, BatchNormBackward, BatchNormGradients, ChannelStatistics, LEAST_CHUNK, Normalise, TileStatistics,
 };
 pub use bottleneck::Bottlenecks;
-pub use bottleneck_tiles::{BottleneckTile, BottleneckTiles};
+pub use bottleneck_tiles::BottleneckTiles;
 pub use broadcast_map::{BroadcastMap, Source, SourceStatistics};
 pub use convolution::{Convolution, ConvolutionShape, ConvolutionTensors, Fold};
 pub use convolution_variant::ConvolutionVariant;
@@ -93,6 +94,7 @@ pub use map::{Channels, ImageContext, Map, MapStatistics, SequenceContext, Slice
 pub use max_pool::{MaxPool, PoolShape};
 pub use parameters::{Declarations, FileLayout, Initial, Param, ParameterSpec, Parameters, StatisticSpec};
 pub use pooled_branch::{PooledBranch, PooledCopy};
+pub use product_tile::ProductTile;
 pub use recurrence::{Cell, Recurrence, RecurrenceTensors};
 pub use recurrence_register::RegisterLayout;
 pub use recurrence_variant::{Direction, RecurrenceVariant};

@@ -12,7 +12,7 @@ use super::recurrent_layer::RecurrentProducts;
 use super::wavefront_products::{BoundaryProducts, Transpose};
 use super::wavefront_schedule::{Chunk, schedule};
 use super::{
-    Cell, Channels, Direction, Layer, Map, Mode, Parameters, RecurrenceTensors, RecurrenceVariant, RecurrentShape,
+    Cell, Channels, Direction, Layer, Map, Mode, Parameters, ProductTile, RecurrenceTensors, RecurrenceVariant, RecurrentShape,
     SequenceContext, Size,
 };
 use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Tensor};
@@ -26,15 +26,15 @@ pub struct WavefrontPlan {
     pub chunks: usize,
     /// Levels in one dispatch, at most: 8 at most.
     pub width: usize,
-    /// Rows and columns of a workgroup of products, and vectors of columns of an invocation.
-    pub tile: [usize; 3],
+    /// Of the products between levels.
+    pub tile: ProductTile,
 }
 
 /// As `wavefront of 8 chunks, 4 levels at once, products 64x64x4`.
 impl std::fmt::Display for WavefrontPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { chunks, width, tile: [rows, columns, wide], .. } = self;
-        write!(f, "wavefront of {chunks} chunks, {width} levels at once, products {rows}x{columns}x{}", 4 * wide)
+        let Self { chunks, width, tile, .. } = self;
+        write!(f, "wavefront of {chunks} chunks, {width} levels at once, products {tile}")
     }
 }
 
@@ -169,7 +169,11 @@ impl Wavefront {
         let (weight, apart) = tensors.parameters(parameters, 1, 0);
         let (bias, bias_apart) = tensors.parameters(parameters, 3, 0);
         let sides = [columns, hidden];
-        let mut transposes = vec![Transpose::new(gpu, plan, sides, levels, (&weight, apart), &hidden_on_side)?];
+        let mut transposes = Vec::new();
+        // Matrix units turn it on their own.
+        if !plan.variants[Direction::Backward as usize].is_matrix() {
+            transposes.push(Transpose::new(gpu, sides, levels, (&weight, apart), &hidden_on_side)?);
+        }
         let elements = columns * hidden;
         let halves = match plan.variants.iter().any(|variant| variant.is_matrix()) {
             true => Some(PackedHalves::new(gpu, &weight, levels, elements, apart)?),
@@ -200,7 +204,7 @@ impl Wavefront {
         let (mut boundaries, mut read) = (None, vec![x.clone()]);
         if levels > 1 {
             let (weight, apart) = tensors.parameters(parameters, 0, 1);
-            transposes.push(Transpose::new(gpu, plan, sides, levels - 1, (&weight, apart), &input_on_side)?);
+            transposes.push(Transpose::new(gpu, sides, levels - 1, (&weight, apart), &input_on_side)?);
             let (products, between) = BoundaryProducts::new(context, plan, &tensors, &input_on_side)?;
             read.extend(between.iter().map(Channels::whole));
             boundaries = Some(products);

@@ -1,8 +1,9 @@
 //! Whether hardware runs the levels of a recurrent stack one after the other or as a wavefront, and in how many chunks.
 
 use super::contest::{Written, timed, wave};
+use super::convolution_variant::Operation;
 use super::{
-    Channels, Declarations, DropoutSeed, Layer, Mode, Parameters, RecurrenceVariant, RecurrentShape, RecurrentStack,
+    Channels, Declarations, DropoutSeed, Layer, Mode, Parameters, ProductTile, RecurrenceVariant, RecurrentShape, RecurrentStack,
     SequenceContext, Size, StackOrder, Wavefront, WavefrontPlan,
 };
 use crate::gpu::{Contest, Element, Gpu, GpuError, Precision};
@@ -15,8 +16,9 @@ const FEWEST_STEPS: usize = 8;
 /// Levels at once besides all of them: where a multiprocessor has room for one workgroup, all may be a few too many.
 const WIDTHS: [usize; 3] = [2, 3, 4];
 const MOST_WIDTH: usize = 8;
-/// Tiles of the products between levels.
+/// Tiles of the products between levels, and those for matrix units.
 const TILES: [[usize; 3]; 2] = [[64, 64, 1], [128, 64, 2]];
+const MATRICES: [ProductTile; 2] = [ProductTile::matrix([64, 64, 32, 2, 2]), ProductTile::matrix([128, 64, 16, 4, 2])];
 /// Longer sequences are measured over their first steps.
 const MOST_FRAMES: usize = 1024;
 /// Bytes of the tensors that are measured with, about: beyond that nothing is measured.
@@ -37,16 +39,26 @@ impl WavefrontPlan {
         }
         let all = levels.min(MOST_WIDTH);
         let widths: Vec<usize> = WIDTHS.into_iter().filter(|width| *width < all).chain([all]).collect();
-        let fits = |tile: &[usize; 3]| tile_bytes(*tile) <= gpu.summary().workgroup_bytes as usize;
+        let tiles = tiles(gpu);
         let mut plans = Vec::new();
         for chunks in CHUNKS.into_iter().filter(|chunks| capacity.frames >= chunks * FEWEST_STEPS) {
             for &width in &widths {
                 let plan = |tile| Self { variants, chunks, width, tile };
-                plans.extend(TILES.into_iter().filter(fits).map(plan));
+                plans.extend(tiles.iter().copied().map(plan));
             }
         }
         plans
     }
+}
+
+/// The tiles that the adapter takes in the handle's precision.
+fn tiles(gpu: &Gpu) -> Vec<ProductTile> {
+    let fits = |tile: &[usize; 3]| tile_bytes(*tile) <= gpu.summary().workgroup_bytes as usize;
+    let mut tiles: Vec<_> = TILES.into_iter().filter(fits).map(ProductTile::tiled).collect();
+    if gpu.precision() == Precision::Mixed && gpu.has_matrix_units() {
+        tiles.extend(MATRICES.into_iter().filter(|tile| tile.fits(gpu, Operation::Forward)));
+    }
+    tiles
 }
 
 /// Workgroup memory of `wavefront.wgsl`: two buffers of 16 steps of both operands, the left with a vector of padding.
@@ -63,7 +75,7 @@ pub(super) fn choose(context: &SequenceContext<'_>, shape: RecurrentShape, level
     let features = shape.cell.gates() * shape.hidden * 2 + shape.hidden * 3;
     let measured = Size { frames: frames.min(MOST_FRAMES), ..capacity };
     // The levels one after the other, and a wavefront for each tile.
-    let stacks = 1 + TILES.len();
+    let stacks = 1 + tiles(gpu).len();
     let bytes = stacks * levels * measured.frames * batch * features * Element::F32.bytes();
     if gpu.runtime_checks() || !gpu.chooses_kernels() || bytes > MOST_BYTES {
         return one_by_one;
@@ -85,8 +97,8 @@ struct Trial<'o> {
     size: Size,
     orders: &'o [StackOrder],
     parameters: Parameters,
-    /// By tile, none for the levels one after the other.
-    stacks: Vec<(Option<[usize; 3]>, RecurrentStack)>,
+    /// By tile, none for the levels one after the other; none of a tile that a driver does not take.
+    stacks: Vec<(Option<ProductTile>, Option<RecurrentStack>)>,
 }
 
 impl<'o> Trial<'o> {
@@ -109,7 +121,7 @@ impl<'o> Trial<'o> {
         let seed = gpu.tensor("measured seed", Element::U32, &[2])?;
         gpu.write(&seed, &[1u32, 2]);
         let scratch = gpu.tensor("measured sums", Element::F32, &[shape.scratch().max(above.scratch())])?;
-        let mut stacks: Vec<(Option<[usize; 3]>, RecurrentStack)> = Vec::new();
+        let mut stacks: Vec<(Option<ProductTile>, Option<RecurrentStack>)> = Vec::new();
         for &order in orders {
             if stacks.iter().any(|(tile, _)| *tile == tile_of(order)) {
                 continue;
@@ -123,36 +135,40 @@ impl<'o> Trial<'o> {
                 batch: size.batch,
                 dropout,
             };
-            let stack = RecurrentStack::with_order(&context, order, shape, levels, &Channels::whole(&x))?;
-            wave(gpu, &stack.top().grad.tensor, 0.3, 1.0);
+            let stack = match RecurrentStack::with_order(&context, order, shape, levels, &Channels::whole(&x)) {
+                Err(error) if !stacks.is_empty() => {
+                    tracing::warn!(%order, %error, "kernels cannot be prepared: not used");
+                    None
+                }
+                stack => Some(stack?),
+            };
+            stack.iter().for_each(|stack| wave(gpu, &stack.top().grad.tensor, 0.3, 1.0));
             stacks.push((tile_of(order), stack));
         }
         Ok(Self { gpu: gpu.clone(), size, orders, parameters, stacks })
     }
 
     fn run(&mut self, candidate: usize) -> Result<Duration, GpuError> {
-        let stack = self.stack(candidate);
+        let (tile, size) = (tile_of(self.orders[candidate]), self.size);
+        let stack = self.stacks.iter_mut().find(|(other, _)| *other == tile);
+        let Some(stack) = stack.and_then(|(_, stack)| stack.as_mut()) else { return Ok(Duration::MAX) };
         if let StackOrder::Wavefront(plan) = self.orders[candidate] {
-            self.stacks[stack].1.replan(plan);
+            stack.replan(plan);
         }
-        let stack = &self.stacks[stack].1;
         timed(&self.gpu, 1, |pass| {
-            stack.forward(pass, self.size, Mode::Train);
-            stack.backward(pass, self.size);
+            stack.forward(pass, size, Mode::Train);
+            stack.backward(pass, size);
         })
-    }
-
-    fn stack(&self, candidate: usize) -> usize {
-        let tile = tile_of(self.orders[candidate]);
-        self.stacks.iter().position(|(other, _)| *other == tile).expect("every tile has a stack")
     }
 
     /// The states of the top and the gradient of each parameter.
     fn written(&self, candidate: usize) -> Written {
-        let top = self.stacks[self.stack(candidate)].1.top().value.tensor.clone();
+        let tile = tile_of(self.orders[candidate]);
+        let stack = self.stacks.iter().find(|(other, _)| *other == tile).and_then(|(_, stack)| stack.as_ref());
+        let top = stack.map(|stack| stack.top().value.tensor.clone());
         let names = self.parameters.declarations().parameters.iter();
         let gradients = names.map(|spec| self.parameters.parameter(&spec.name).grad);
-        Written::plain(std::iter::once(top).chain(gradients))
+        Written::plain(top.into_iter().chain(gradients))
     }
 
     fn results(&mut self, candidate: usize) -> Result<Vec<Vec<f32>>, GpuError> {
@@ -161,7 +177,7 @@ impl<'o> Trial<'o> {
     }
 }
 
-fn tile_of(order: StackOrder) -> Option<[usize; 3]> {
+fn tile_of(order: StackOrder) -> Option<ProductTile> {
     match order {
         StackOrder::Levels(_) => None,
         StackOrder::Wavefront(plan) => Some(plan.tile),
@@ -188,7 +204,7 @@ mod tests {
     #[test]
     #[allow(clippy::unwrap_used)]
     fn wavefronts_agree_with_level_after_level_and_take_time() {
-        let gpu = Gpu::open(&GpuOptions::default()).unwrap();
+        let gpu = Gpu::open(&GpuOptions { emulate_matrix_units: true, ..GpuOptions::default() }).unwrap();
         let (size, levels) = (Size { batch: 3, frames: 70 }, 3);
         for (cell, p, precision) in
             [(Cell::RnnTanh, 0.0, Precision::F32), (Cell::Lstm, 0.3, Precision::F32), (Cell::Gru, 0.0, Precision::Mixed)]
@@ -200,13 +216,14 @@ mod tests {
                 variants.into_iter().find(|variant| variant.is_register()).unwrap()
             });
             let plans = WavefrontPlan::available(&gpu, size, shape, levels, [forward, backward]);
-            // 4 and 8 chunks, 2 or all of 3 levels, 2 tiles.
-            assert_eq!(plans.len(), 8);
+            // 4 and 8 chunks, 2 or all of 3 levels; of matrices two more tiles.
+            let tiles = if precision == Precision::Mixed { 4 } else { 2 };
+            assert_eq!(plans.len(), 4 * tiles);
             let plain = RecurrenceVariant::available(&gpu, cell, shape.hidden, Direction::Forward)[0];
             let orders: Vec<_> =
                 std::iter::once(StackOrder::Levels([plain; 2])).chain(plans.into_iter().map(StackOrder::Wavefront)).collect();
             let mut trial = Trial::new(&gpu, size, shape, levels, p, &orders).unwrap();
-            assert_eq!(trial.stacks.len(), 3);
+            assert_eq!(trial.stacks.len(), 1 + tiles);
             for (candidate, order) in orders.iter().enumerate() {
                 assert!(trial.agrees(candidate).unwrap(), "{cell:?}: {order}");
                 assert!(trial.time(candidate).unwrap() > Duration::ZERO);

@@ -1,11 +1,14 @@
-//! Launcher of `wavefront.wgsl`: the products between the levels of a recurrent stack, a chunk of several at a time.
+//! Launcher of `wavefront.wgsl` and `wavefront_matrix.wgsl`: the products between the levels of a recurrent stack, a chunk of several at a time.
 
+use super::convolution_variant::Operation;
 use super::wavefront::{Ahead, StackTensors, WavefrontPlan};
 use super::wavefront_schedule::Chunk;
-use super::{Dropout, Layer, Map, Mode, SequenceContext, Size};
-use crate::gpu::{Constant, Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
+use super::{Dropout, Layer, Map, Mode, ProductTile, SequenceContext, Size};
+use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 
 const WAVEFRONT: Shader = Shader("wavefront");
+/// Its products on matrix units.
+const MATRIX: Shader = Shader("wavefront_matrix");
 
 /// From the states of each level but the top to the projected input of the next, and back.
 pub(super) struct BoundaryProducts {
@@ -18,7 +21,7 @@ struct Product {
     kernel: Dispatch,
     inputs: usize,
     outputs: usize,
-    tile: [usize; 3],
+    tile: ProductTile,
 }
 
 /// The dropout between two levels. Products apply the mask themselves; what is left of the states is needed when forward is
@@ -63,8 +66,10 @@ impl BoundaryProducts {
         }
         let [weight, bias] = [0, 2].map(|which| tensors.parameters(context.parameters, which, 1));
         let product = |[inputs, outputs]: [usize; 2], weight: (&Tensor, usize), bias: (&Tensor, usize), x, y, back: bool| {
-            let mut constants = constants(plan, [inputs, outputs]);
+            let mut constants = plan.tile.constants(Operation::Forward);
             constants.extend([
+                ("INPUTS", inputs.into()),
+                ("OUTPUTS", outputs.into()),
                 ("LEVEL_ROWS", tensors.level_rows.into()),
                 ("LEVEL_WEIGHT", (weight.1 / 4).into()),
                 ("LEVEL_BIAS", (bias.1 / 4).into()),
@@ -75,7 +80,8 @@ impl BoundaryProducts {
                 ("FROM_END", back.into()),
             ]);
             let bound = [("x", x), ("weight", weight.0), ("bias", bias.0), ("mask", &mask), ("y", y)];
-            let kernel = WAVEFRONT.dispatch(gpu, "product", &constants, &bound)?;
+            let shader = if plan.tile.is_matrix() { MATRIX } else { WAVEFRONT };
+            let kernel = shader.dispatch(gpu, "product", &constants, &bound)?;
             Ok::<_, GpuError>(Product { kernel, inputs, outputs, tile: plan.tile })
         };
         let above = tensors.above(&tensors.a);
@@ -116,7 +122,7 @@ impl Product {
             return;
         }
         let rows = ahead.steps * ahead.size.batch;
-        let [tile_rows, tile_columns, _] = self.tile;
+        let (tile_rows, tile_columns) = (self.tile.rows(), self.tile.columns());
         let grid = [self.outputs.div_ceil(tile_columns), rows.div_ceil(tile_rows), chunks.len()].map(|groups| groups as u32);
         let work = 2 * ahead.rows(chunks) * self.inputs * self.outputs;
         pass.run(&self.kernel, Grid(grid), &ahead.immediates(chunks), work);
@@ -134,14 +140,12 @@ impl Transpose {
     /// `from` has `count` matrices (outputs, inputs), each `apart` elements from the next.
     pub(super) fn new(
         gpu: &Gpu,
-        plan: WavefrontPlan,
         [inputs, outputs]: [usize; 2],
         count: usize,
         (from, apart): (&Tensor, usize),
         to: &Tensor,
     ) -> Result<Self, GpuError> {
-        let mut constants = constants(plan, [inputs, outputs]);
-        constants.push(("LEVEL_WEIGHT", (apart / 4).into()));
+        let constants = [("INPUTS", inputs.into()), ("OUTPUTS", outputs.into()), ("LEVEL_WEIGHT", (apart / 4).into())];
         let kernel = WAVEFRONT.dispatch(gpu, "transpose", &constants, &[("original", from), ("transposed", to)])?;
         Ok(Self { kernel, count, elements: inputs * outputs })
     }
@@ -150,15 +154,4 @@ impl Transpose {
         let Grid([x, y, _]) = Grid::threads(self.elements, 64);
         pass.run(&self.kernel, Grid([x, y, self.count as u32]), &[], self.count * self.elements);
     }
-}
-
-fn constants(plan: WavefrontPlan, [inputs, outputs]: [usize; 2]) -> Vec<(&'static str, Constant)> {
-    let [rows, columns, wide] = plan.tile;
-    vec![
-        ("INPUTS", inputs.into()),
-        ("OUTPUTS", outputs.into()),
-        ("ROWS", rows.into()),
-        ("COLUMNS", columns.into()),
-        ("WIDE", wide.into()),
-    ]
 }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::gpu::{Element, Gpu, GpuError, Precision};
 use crate::layers::{
-    Cell, ConvolutionVariant, ConvolutionVariants, Gradient, IndrnnPath, Mode, NormFold, PoolShape, RecurrenceVariant, Size,
-    StackOrder, WavefrontPlan,
+    Cell, ConvolutionVariant, ConvolutionVariants, Gradient, IndrnnPath, Mode, NormFold, PoolShape, ProductTile,
+    RecurrenceVariant, Size, StackOrder, WavefrontPlan,
 };
 use crate::optim::{OptimizerSettings, Rule};
 use std::time::Instant;
@@ -171,7 +171,9 @@ fn check_wavefront(gpu: &Gpu) -> Result<Vec<Comparison>, GpuError> {
     let (cell, hidden) = (Cell::Lstm, 20);
     let takes_part = |pair: &[RecurrenceVariant; 2]| pair.iter().all(|variant| variant.takes_levels());
     let pair = RecurrenceVariant::pairs(gpu, cell, hidden).into_iter().find(takes_part);
-    let order = pair.map(|variants| StackOrder::Wavefront(WavefrontPlan { variants, chunks: 5, width: 2, tile: [64, 64, 1] }));
+    let order = pair.map(|variants| {
+        StackOrder::Wavefront(WavefrontPlan { variants, chunks: 5, width: 2, tile: ProductTile::tiled([64, 64, 1]) })
+    });
     let case = recurrent_stack::Case {
         cell,
         order: order.unwrap_or(StackOrder::Levels([RecurrenceVariant::Plain; 2])),

@@ -3,10 +3,10 @@
 
 use crate::kernels::{devices, size, try_each};
 use melgrad::gpu::Precision;
-use melgrad::layers::{Cell, RecurrenceVariant, StackOrder, WavefrontPlan};
+use melgrad::layers::{Cell, ProductTile, RecurrenceVariant, StackOrder, WavefrontPlan};
 use melgrad::selftest::recurrent_stack::{self, Case};
 
-const TILES: [[usize; 3]; 2] = [[64, 64, 1], [128, 64, 2]];
+const TILES: [ProductTile; 2] = [ProductTile::tiled([64, 64, 1]), ProductTile::tiled([128, 64, 2])];
 
 /// The first layout of each direction that keeps weights on chip.
 fn registers(cell: Cell, hidden: usize) -> [RecurrenceVariant; 2] {
@@ -14,7 +14,7 @@ fn registers(cell: Cell, hidden: usize) -> [RecurrenceVariant; 2] {
     pairs.into_iter().find(|pair| pair.iter().all(|variant| variant.is_register())).unwrap()
 }
 
-fn wavefront(cell: Cell, hidden: usize, [chunks, width]: [usize; 2], tile: [usize; 3]) -> StackOrder {
+fn wavefront(cell: Cell, hidden: usize, [chunks, width]: [usize; 2], tile: ProductTile) -> StackOrder {
     StackOrder::Wavefront(WavefrontPlan { variants: registers(cell, hidden), chunks, width, tile })
 }
 
@@ -65,11 +65,14 @@ fn wavefronts_on_matrix_units_agree_with_their_references() {
         let of_matrices = pairs.into_iter().find(|pair| pair.iter().all(|variant| variant.is_matrix()));
         let [forward, backward] = of_matrices.expect("they are emulated where there are none");
         let [_, in_registers] = registers(cell, 32);
-        let of = |variants, chunks, width| StackOrder::Wavefront(WavefrontPlan { variants, chunks, width, tile: TILES[0] });
-        let all = Case { order: of([forward, backward], 3, 2), ..case(cell, [3, 13, 18, 20, 32], [3, 2]) };
+        let of = |variants, chunks, width, tile| StackOrder::Wavefront(WavefrontPlan { variants, chunks, width, tile });
+        // A tile of two subgroups, and one that is as wide as four.
+        let [narrow, wide] = [[32, 32, 16, 1, 2], [64, 64, 16, 2, 2]].map(ProductTile::matrix);
+        let all = Case { order: of([forward, backward], 3, 2, narrow), ..case(cell, [3, 13, 18, 20, 32], [3, 2]) };
         let cases = [
             Case { capacity: size(19, 15), p: 0.3, ..all },
-            Case { order: of([forward, in_registers], 4, 3), ..all },
+            Case { order: of([forward, in_registers], 4, 3, TILES[0]), ..all },
+            Case { order: of(registers(cell, 36), 4, 3, wide), hidden: 36, ..all },
             Case { order: StackOrder::Levels([forward, backward]), ..all },
         ];
         let cases = if cell == Cell::Lstm { &cases[..] } else { &cases[..1] };

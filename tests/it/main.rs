@@ -22,6 +22,7 @@ mod gpu;
 mod halves;
 mod html;
 mod kernels;
+mod kernels_bottleneck;
 mod kernels_convolution;
 mod kernels_dropout;
 mod kernels_indrnn;

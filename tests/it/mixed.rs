@@ -1,7 +1,7 @@
 //! Mixed precision in whole networks and whole runs: rounded operands, and the scale of the gradients.
 
 use melgrad::config::{Config, ModelName};
-use melgrad::gpu::{Gpu, Pass, Precision, Tensor};
+use melgrad::gpu::{Gpu, GpuOptions, KernelPolicy, Pass, Precision, Tensor};
 use melgrad::layers::{Mode, Size};
 use melgrad::models::{Dimensions, Network};
 use melgrad::optim::{Accumulate, Optimizer, OptimizerSettings};
@@ -222,4 +222,30 @@ fn a_run_in_mixed_precision_learns_the_built_in_music_as_well_as_one_in_f32() {
     assert!(single[0].train_loss != mixed[0].train_loss, "nothing is rounded");
     let scale = "gradient_scale".to_owned();
     assert!(!kept.contains(&scale) && kept_mixed.contains(&scale));
+}
+
+/// Where matrix units are emulated, as where they are: with states rounded on their way through time.
+#[test]
+fn recurrent_networks_learn_on_matrix_units_to_the_same_bits_twice() {
+    let words = ["matrix", "wavefront"].map(str::to_owned).to_vec();
+    let options = GpuOptions {
+        kernels: KernelPolicy::Preferring(words),
+        choice: crate::chosen(),
+        emulate_matrix_units: true,
+        ..GpuOptions::default()
+    };
+    let gpu = Gpu::open(&options).unwrap().with_precision(Precision::Mixed);
+    // Shorter sequences take the plain kernels.
+    let dimensions = Dimensions { frames: 32, ..SMALL };
+    for (name, model, steps) in small().into_iter().filter(|(name, ..)| ["rnn", "lstm", "gru"].contains(name)) {
+        let (losses, _) = learn_by_heart(&gpu, &model, dimensions, steps, 1e-2);
+        println!("{name}: {:.5} after {steps} steps", losses[steps - 1]);
+        assert!(losses[steps - 1] < 0.01, "{name}: {losses:?}");
+        let [weights, again] = [(), ()].map(|()| learn_by_heart(&gpu, &model, dimensions, 5, 1e-2).1);
+        assert!(weights == again, "{name}: two runs differ");
+    }
+    let choices = gpu.choices();
+    println!("{choices:?}");
+    let chosen = |word: &str| choices.values().filter(|kernel| kernel.starts_with(word)).count();
+    assert!(chosen("matrix units") >= 6 && chosen("wavefront") >= 3, "{choices:?}");
 }

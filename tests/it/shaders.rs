@@ -244,7 +244,7 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 21] = [
+const SHARED: [(&[&str], &[&str]); 23] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "multiply", "add_rows"]),
     (
         &["convolution_wide", "convolution_wide_back"],
@@ -283,6 +283,8 @@ const SHARED: [(&[&str], &[&str]); 21] = [
     ),
     (&["bottleneck_tiled_back", "bottleneck_matrix_back"], &["channels", "read_dx", "write_dx", "read_dy"]),
     (&["convolution_matrix", "bottleneck_matrix", "bottleneck_matrix_back"], &["lay_out", "add_rows"]),
+    (&["bottleneck_matrix", "wavefront_matrix"], &["multiply", "lay_out"]),
+    (&["wavefront", "wavefront_matrix"], &["cell_of", "factor"]),
     (&["batch_norm", "bottleneck"], &["add_parts"]),
     (&["batch_norm", "bottleneck", "indrnn_fold"], &["is_finite"]),
     (&["stem", "pooled"], &["add_lanes"]),

@@ -3,7 +3,8 @@
 use super::Table;
 use crate::gpu::{Element, Gpu, GpuError};
 use crate::layers::{
-    Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Fold, Gradient, Slices,
+    Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Fold, Gradient, ImageContext,
+    Slices,
 };
 
 /// Frames and bands of BBNN's maps behind its stem.
@@ -29,10 +30,17 @@ pub(super) fn products(table: &mut Table<'_>, rows: usize) -> Result<(), GpuErro
     Ok(())
 }
 
-/// The variants that run over these tensors on the adapter.
-fn variants(gpu: &Gpu, shape: ConvolutionShape, tensors: &ConvolutionTensors<'_>) -> Vec<ConvolutionVariant> {
-    let available = ConvolutionVariant::available(gpu).into_iter();
-    available.filter(|variant| variant.takes(shape, tensors.alignment())).collect()
+/// The variants that run over these tensors, whose maps are stored as `maps`, on the adapter.
+fn variants(
+    gpu: &Gpu,
+    shape: ConvolutionShape,
+    tensors: &ConvolutionTensors<'_>,
+    maps: Element,
+) -> impl Iterator<Item = ConvolutionVariant> {
+    let alignment = tensors.alignment();
+    let takes =
+        move |variant: &ConvolutionVariant| variant.takes(shape, alignment) && (maps != Element::F16 || variant.takes_halves());
+    ConvolutionVariant::available(gpu).into_iter().filter(takes)
 }
 
 fn convolution(
@@ -48,14 +56,15 @@ fn convolution(
     }
     let ConvolutionShape { kernel: [time, bands], inputs, outputs, mel } = shape;
     let slices = Slices::one(batch);
-    let (x, dx) = (table.tensor("x", &[batch, frames, mel, inputs])?, table.tensor("dx", &[batch, frames, mel, inputs])?);
-    let (x, dx) = (Channels::whole(&x), Channels::whole(&dx));
-    let y = table.map("y", &[batch, frames, mel, outputs])?;
+    // Images are stored as BBNN has them.
+    let maps = if folded { ImageContext::maps_of(table.gpu, true) } else { Element::F32 };
+    let x = table.map_as(maps, "x", &[batch, frames, mel, inputs])?;
+    let y = table.map_as(maps, "y", &[batch, frames, mel, outputs])?;
     let (scale, shift) = (table.tensor("scale", &[inputs])?, table.tensor("shift", &[inputs])?);
     let tensors = ConvolutionTensors {
-        x: &x,
+        x: &x.value,
         fold: folded.then_some(Fold { scale: &scale, shift: &shift, statistics: None }),
-        dx: Some((&dx, Gradient::Write)),
+        dx: Some((&x.grad, Gradient::Write)),
         y: &y.value,
         dy: &y.grad,
         weight: &table.param("weight", &[time, bands, inputs, outputs], time * bands * inputs)?,
@@ -63,8 +72,8 @@ fn convolution(
         first_input: 0,
         scratch: &table.tensor("scratch", &[shape.scratch(slices)])?,
     };
-    for variant in variants(table.gpu, shape, &tensors) {
-        let variants = ConvolutionVariants::fitting(table.gpu, variant, shape, Element::F32);
+    for variant in variants(table.gpu, shape, &tensors, maps) {
+        let variants = ConvolutionVariants::fitting(table.gpu, variant, shape, maps);
         let layer = Convolution::with_variants(table.gpu, variants, shape, slices, &tensors)?;
         table.case(family, &variant.words(), words, |pass| {
             layer.forward(pass, batch, frames);

@@ -168,11 +168,14 @@ impl Table<'_> {
         self.map_as(Element::F32, label, shape)
     }
 
-    /// The same with values stored as `element`.
+    /// The same, stored as `element`.
     fn map_as(&self, element: Element, label: &str, shape: &[usize]) -> Result<Map, GpuError> {
-        let (value, grad) = (self.gpu.tensor(label, element, shape)?, self.tensor(label, shape)?);
-        self.fill(&value, 1.0);
-        Ok(Map { value: Channels::whole(&value), grad: Channels::whole(&grad) })
+        let filled = || {
+            let tensor = self.gpu.tensor(label, element, shape)?;
+            self.fill(&tensor, 1.0);
+            Ok::<_, GpuError>(Channels::whole(&tensor))
+        };
+        Ok(Map { value: filled()?, grad: filled()? })
     }
 
     /// A parameter as a network begins with, `inputs` being added up in an output.
