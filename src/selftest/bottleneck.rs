@@ -158,12 +158,18 @@ pub fn check(gpu: &Gpu, tiles: BottleneckTiles, case: Case) -> Result<Vec<Compar
     bench.run(|pass| {
         bottlenecks.forward(pass, size, Mode::Train);
         bottlenecks.backward(pass, size);
+    })?;
+    let uncorrected = sources.iter().map(|map| bench.get(&map.grad.tensor)).collect::<Result<Vec<_>, _>>()?;
+    bench.run(|pass| {
         corrections.iter().for_each(|correction| correction.apply(pass, size.batch, size.frames * mel));
     })?;
 
     let mut result = Comparisons::new("bottlenecks", &case);
     if gpu.precision() == Precision::Mixed {
         result = result.within(MIXED_TOLERANCE);
+    }
+    for dx in &uncorrected {
+        result.add_rounded(case.element, "dx before its correction, rounded", dx);
     }
     for (unit, reference) in references.iter().enumerate() {
         let written = bench.get(&ys[unit].value.tensor)?;

@@ -89,9 +89,14 @@ impl Comparisons {
     /// As [`Comparisons::add`], of what is stored as a map; where those are rounded, so must this be.
     pub(super) fn add_map(&mut self, maps: Element, compared: &'static str, expected: &[f64], actual: &[f32]) {
         self.add(compared, expected, actual);
+        self.add_rounded(maps, "what is stored, rounded", actual);
+    }
+
+    /// Where maps are stored rounded, whether this is.
+    pub(super) fn add_rounded(&mut self, maps: Element, compared: &'static str, actual: &[f32]) {
         if maps != Element::F32 {
             let rounded: Vec<f64> = actual.iter().map(|&value| half::round(f64::from(value))).collect();
-            self.add_within(0.0, "what is stored, rounded", &rounded, actual);
+            self.add_within(0.0, compared, &rounded, actual);
         }
     }
 

@@ -147,12 +147,18 @@ pub fn check(gpu: &Gpu, variants: ConvolutionVariants, case: Case) -> Result<Vec
     bench.run(|pass| {
         unit.forward(pass, size, Mode::Train);
         unit.backward(pass, size);
+    })?;
+    let uncorrected = maps.iter().map(|map| bench.get(&map.grad.tensor)).collect::<Result<Vec<_>, _>>()?;
+    bench.run(|pass| {
         corrections.iter().for_each(|correction| correction.apply(pass, size.batch, size.frames * mel));
     })?;
 
     let mut result = Comparisons::new(variants.name(), &case);
     if gpu.precision() == Precision::Mixed {
         result = result.within(MIXED_TOLERANCE);
+    }
+    for dx in &uncorrected {
+        result.add_rounded(case.element, "dx before its correction, rounded", dx);
     }
     let written = bench.get(&output.value.tensor)?;
     result.add_map(case.element, "y", &in_y.spread(size, &y), &written);
