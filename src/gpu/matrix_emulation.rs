@@ -1,17 +1,20 @@
 //! Matrix units for adapters that have none, so that kernels which ask for them run anywhere: in tests, since this is slow.
 //!
-//! Subgroups are 32 invocations in a row. A matrix that is multiplied is not copied: where it lies in workgroup memory stands for
-//! it, and is read when it is used. That is the same as long as no barrier comes in between. Of a matrix of sums an invocation has
-//! every 32nd number. Halves lie in workgroup memory two to a word.
+//! Subgroups are 32 invocations in a row. A matrix that is multiplied is not copied: where it lies stands for it, and is read when it
+//! is used. That is the same as long as nothing is written there in between. A shader has one array for each operand and one for
+//! results. Of a matrix of sums an invocation has every 32nd number. Halves lie two to a word.
 
 use super::storage;
 
-/// Types, and what stands for them.
-const TYPES: [(&str, &str); 4] = [
+/// What is replaced wherever it stands, in this order: matrices, then halves and what becomes of them.
+const WORDS: [(&str, &str); 7] = [
     ("coop_mat16x16<f32, C>", "array<f32, 8>"),
     ("coop_mat16x16<f16, A>", "vec3<u32>"),
     ("coop_mat16x16<f16, B>", "vec3<u32>"),
     ("coopMultiplyAdd(", "emulated_multiply_add("),
+    ("vec4<f32>(halves)", "emulated_numbers(halves)"),
+    ("vec4<f16>(", "emulated_halves("),
+    ("vec4<f16>", "vec2<u32>"),
 ];
 
 /// The lane, halves and what they are, the product, and its way to workgroup memory.
@@ -60,14 +63,8 @@ pub(super) fn emulated(text: String) -> String {
     if !text.contains("enable wgpu_cooperative_matrix;") {
         return text;
     }
-    let operand = |name: char| {
-        let call = format!("<coop_mat16x16<f16, {name}>>(&");
-        text.split(&call).nth(1).and_then(|rest| rest.split('[').next()).unwrap_or("left")
-    };
-    let [a, b] = ['A', 'B'].map(operand);
-    let results =
-        text.split("coopStoreT(").nth(1).and_then(|rest| rest.split('&').nth(1)?.split('[').next()).unwrap_or("results");
-    let helpers = HELPERS.replace("OPERAND_A", a).replace("OPERAND_B", b).replace("RESULTS", results);
+    let [a, b] = ['A', 'B'].map(|operand| only_array(&text, &format!("<coop_mat16x16<f16, {operand}>>(&")));
+    let helpers = HELPERS.replace("OPERAND_A", a).replace("OPERAND_B", b).replace("RESULTS", only_array(&text, "], &"));
     let mut output = String::with_capacity(text.len() + helpers.len());
     let mut subgroups = false;
     for line in text.lines().filter(|line| !line.starts_with("enable ")) {
@@ -80,7 +77,7 @@ pub(super) fn emulated(text: String) -> String {
                 subgroups = false;
                 ") {\n    emulated_lane = lane;\n    let subgroup = lane / 32u;\n    let member = lane % 32u;".to_owned()
             }
-            line => halves(&stored(&loaded(line))),
+            line => WORDS.iter().fold(stored(&loaded(line)), |line, (from, to)| line.replace(from, to)),
         };
         output.push_str(&line);
         output.push('\n');
@@ -92,11 +89,17 @@ pub(super) fn emulated(text: String) -> String {
     output
 }
 
+/// The array that is named behind `before`, everywhere the same.
+fn only_array<'t>(text: &'t str, before: &str) -> &'t str {
+    let mut names = text.split(before).skip(1).filter_map(|rest| rest.split('[').next());
+    let first = names.next().unwrap_or_else(|| panic!("nothing stands behind {before}"));
+    assert!(names.all(|name| name == first), "{before} stands before {first} and others");
+    first
+}
+
 /// `coopLoadT<..>(&left[place], pitch)` becomes where it lies, and whether rows follow one another.
 fn loaded(line: &str) -> String {
-    let Some((before, call)) = line.split_once("coopLoad") else {
-        return TYPES.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
-    };
+    let Some((before, call)) = line.split_once("coopLoad") else { return line.to_owned() };
     let by_rows = u32::from(call.starts_with('T'));
     let whole = call.split_once(">>(&").and_then(|(_, rest)| rest.split_once('[')?.1.rsplit_once(')'));
     let Some((place, pitch)) = whole.and_then(|(arguments, _)| arguments.rsplit_once("], ")) else {
@@ -111,13 +114,6 @@ fn stored(line: &str) -> String {
     let parts = call.rsplit_once(", &").and_then(|(sums, rest)| Some((sums, rest.split_once('[')?.1.rsplit_once("], ")?)));
     let Some((sums, (place, pitch))) = parts else { panic!("a store that is not emulated: {line}") };
     format!("{before}emulated_store({sums}, {place}, {pitch}")
-}
-
-/// Numbers of 16 bits, two to a word.
-fn halves(line: &str) -> String {
-    line.replace("vec4<f32>(halves)", "emulated_numbers(halves)")
-        .replace("vec4<f16>(", "emulated_halves(")
-        .replace("vec4<f16>", "vec2<u32>")
 }
 
 #[cfg(test)]
@@ -141,6 +137,6 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&text)));
             seen += 1;
         }
-        assert!(seen >= 6, "{seen}");
+        assert!(seen >= 10, "{seen}");
     }
 }

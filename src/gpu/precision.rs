@@ -1,7 +1,7 @@
 //! In what numbers a network multiplies.
 
-/// The numbers that products are made of, and feature maps with their gradients stored as. Every sum, and whatever else is stored, is
-/// f32.
+/// The numbers that products are made of, and feature maps with their gradients stored as. Every sum, and whatever else is stored,
+/// is f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lowercase")]

@@ -152,7 +152,7 @@ struct Declared<'t> {
     name: &'t str,
     writes: bool,
     is_map: bool,
-    /// Whatever else is stored as.
+    /// Of halves, however maps are stored.
     is_halves: bool,
 }
 
@@ -174,6 +174,7 @@ pub(super) fn of(text: &str, tensors: &[(&str, &Tensor)]) -> Result<Storage, Str
     for (tensor, declared) in bound() {
         match tensor.element() {
             Element::F16 if declared.is_halves => {}
+            _ if declared.is_halves => return Err(format!("`{}` is not stored as halves, which it takes", declared.name)),
             Element::F16 if !declared.is_map => {
                 return Err(format!("`{}` is stored as halves, which it does not take", declared.name));
             }

@@ -16,13 +16,19 @@ pub struct BottleneckTiles {
 }
 
 const fn tiles(forward: [usize; 3], backward: [usize; 3], weight: [usize; 3]) -> BottleneckTiles {
-    let [forward, backward, weight] = [ProductTile::tiled(forward), ProductTile::tiled(backward), ProductTile::tiled(weight)];
-    BottleneckTiles { forward, backward, weight }
+    BottleneckTiles {
+        forward: ProductTile::tiled(forward),
+        backward: ProductTile::tiled(backward),
+        weight: ProductTile::tiled(weight),
+    }
 }
 
 const fn matrices(forward: [usize; 5], backward: [usize; 5], weight: [usize; 5]) -> BottleneckTiles {
-    let [forward, backward, weight] = [ProductTile::matrix(forward), ProductTile::matrix(backward), ProductTile::matrix(weight)];
-    BottleneckTiles { forward, backward, weight }
+    BottleneckTiles {
+        forward: ProductTile::matrix(forward),
+        backward: ProductTile::matrix(backward),
+        weight: ProductTile::matrix(weight),
+    }
 }
 
 /// Those for matrix units.
@@ -90,7 +96,7 @@ mod tests {
     fn matrices_make_valid_shaders_of_the_size_that_the_host_counts() {
         for (tiles, units) in MATRICES.iter().flat_map(|tiles| [1usize, 2, 3].map(|units| (tiles, units))) {
             for (operation, tile) in tiles.each() {
-                let mut constants = tile.constants(operation);
+                let mut constants = tile.constants();
                 constants.push(("UNITS", units.into()));
                 let shader = tiles.shader(operation).0;
                 let text = specialise_for(shader, &constants, Precision::Mixed, Storage::Halves).unwrap();

@@ -1,5 +1,5 @@
-//! Launcher of `bottleneck.wgsl`, `bottleneck_tiled*.wgsl` and `bottleneck_matrix*.wgsl`: units of batch norm, ReLU and 1x1 convolution that read the same
-//! maps, each map brought once for all of them.
+//! Launcher of `bottleneck.wgsl`, `bottleneck_tiled*.wgsl` and `bottleneck_matrix*.wgsl`: units of batch norm, ReLU and 1x1
+//! convolution that read the same maps, each map brought once for all of them.
 
 use super::convolution_variant::Operation;
 use super::unit::{EPSILON, MOMENTUM};
@@ -171,7 +171,7 @@ impl Together {
         let product = |operation: Operation, entry: &str, tile: ProductTile, tensors: &[(&str, &Tensor)]| {
             let pooled = (!taps.is_empty()).into();
             let sizes = [("FIRST", first.into()), ("OTHER", other.into()), ("POOLED", pooled), ("MEL", mel.into())];
-            let constants = [&constants[..2], &sizes, &tile.constants(operation)].concat();
+            let constants = [&constants[..2], &sizes, &tile.constants()].concat();
             tiles.shader(operation).dispatch(gpu, entry, &constants, tensors)
         };
         let (mut forward, mut forward_with_moments, mut backward, mut backward_weight) =

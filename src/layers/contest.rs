@@ -74,18 +74,21 @@ impl Written {
         self.0.iter().map(|(tensor, _)| gpu.read_numbers(tensor)).collect()
     }
 
-    /// The same where one of them comes of rounded operands.
-    pub(super) fn agree_but_for_rounding(&self, expected: &[Vec<f32>], actual: &[Vec<f32>]) -> bool {
-        let mut pairs = expected.iter().zip(actual).zip(&self.0);
-        pairs.all(|((expected, actual), (_, terms))| close_sums(HALF_TOLERANCE, *terms, expected, actual))
-    }
-
     /// Whether two such results agree.
     pub(super) fn agree(&self, expected: &[Vec<f32>], actual: &[Vec<f32>]) -> bool {
+        self.agree_within(TOLERANCE, expected, actual)
+    }
+
+    /// The same where one of them comes of rounded operands.
+    pub(super) fn agree_but_for_rounding(&self, expected: &[Vec<f32>], actual: &[Vec<f32>]) -> bool {
+        self.agree_within(HALF_TOLERANCE, expected, actual)
+    }
+
+    fn agree_within(&self, tolerance: f32, expected: &[Vec<f32>], actual: &[Vec<f32>]) -> bool {
         let mut pairs = expected.iter().zip(actual).zip(&self.0);
         pairs.all(|((expected, actual), (tensor, terms))| {
             let halves = matches!(tensor.element(), Element::F16 | Element::Rounded);
-            close_sums(if halves { HALF_TOLERANCE } else { TOLERANCE }, *terms, expected, actual)
+            close_sums(if halves { HALF_TOLERANCE } else { tolerance }, *terms, expected, actual)
         })
     }
 }

@@ -66,12 +66,15 @@ impl MatrixTile {
             && self.threads(operation, shape) <= adapter.workgroup_invocations as usize
     }
 
-    pub(super) fn constants(&self, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
+    /// Of kernels whose products have but one tap.
+    pub(super) fn sizes(&self) -> [(&'static str, Constant); 5] {
         let Self { rows, columns, step, down, wide } = *self;
-        let together = self.together(operation, shape);
-        let sizes =
-            [("ROWS", rows), ("COLUMNS", columns), ("STEP", step), ("DOWN", down), ("WIDE", wide), ("TOGETHER", together)];
-        sizes.map(|(name, size)| (name, size.into())).to_vec()
+        [("ROWS", rows), ("COLUMNS", columns), ("STEP", step), ("DOWN", down), ("WIDE", wide)]
+            .map(|(name, size)| (name, size.into()))
+    }
+
+    pub(super) fn constants(&self, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
+        [&self.sizes()[..], &[("TOGETHER", self.together(operation, shape).into())]].concat()
     }
 
     /// `128x32 by 16, 32x32`

@@ -195,8 +195,8 @@ impl ImageContext {
         }
     }
 
-    /// What maps and their gradients are stored as where this is not said, whose channels come in fours, or do not: under mixed precision
-    /// as halves, or rounded alike where the adapter gets kernels that read floats.
+    /// What maps and their gradients are stored as where this is not said, whose channels come in fours, or do not: under mixed
+    /// precision as halves, or rounded alike where the adapter gets kernels that read floats.
     pub fn maps_of(gpu: &Gpu, in_fours: bool) -> Element {
         match gpu.precision() {
             Precision::F32 => Element::F32,

@@ -49,17 +49,12 @@ impl ProductTile {
         }
     }
 
-    pub(super) fn constants(self, operation: Operation) -> Vec<(&'static str, Constant)> {
+    pub(super) fn constants(self) -> Vec<(&'static str, Constant)> {
         match self.0 {
             Kind::Tiled([rows, columns, wide]) => {
                 vec![("ROWS", rows.into()), ("COLUMNS", columns.into()), ("WIDE", wide.into())]
             }
-            Kind::Matrix(tile) => {
-                let mut constants = tile.constants(operation, ONE);
-                // There is but one tap.
-                constants.retain(|(name, _)| *name != "TOGETHER");
-                constants
-            }
+            Kind::Matrix(tile) => tile.sizes().to_vec(),
         }
     }
 

@@ -165,30 +165,36 @@ impl Wavefront {
         let tensors = StackTensors::new(context, shape, levels)?;
         let StackTensors { hidden, columns, level_rows, .. } = tensors;
         let on_side = |label: &str, count: usize| gpu.tensor(label, Element::F32, &[count * columns * hidden]);
-        let (hidden_on_side, input_on_side) = (on_side("recurrent weights", levels)?, on_side("input weights", levels)?);
         let (weight, apart) = tensors.parameters(parameters, 1, 0);
         let (bias, bias_apart) = tensors.parameters(parameters, 3, 0);
         let sides = [columns, hidden];
-        let mut transposes = Vec::new();
-        // Matrix units turn it on their own.
-        if !plan.variants[Direction::Backward as usize].is_matrix() {
-            transposes.push(Transpose::new(gpu, sides, levels, (&weight, apart), &hidden_on_side)?);
-        }
-        let elements = columns * hidden;
-        let halves = match plan.variants.iter().any(|variant| variant.is_matrix()) {
+        let (variants, elements) = (plan.variants, columns * hidden);
+        let halves = match variants.iter().any(|variant| variant.is_matrix()) {
             true => Some(PackedHalves::new(gpu, &weight, levels, elements, apart)?),
             false => None,
+        };
+        // The recurrent weights as each direction reads them, and elements from one level's to the next. Matrix units turn them on
+        // their own.
+        let mut transposes = Vec::new();
+        let halves_for = |direction: Direction| {
+            halves.as_ref().filter(|_| variants[direction as usize].is_matrix()).map(|h| h.weights.clone())
+        };
+        let weight_forward = halves_for(Direction::Forward).map_or((weight.clone(), apart), |halves| (halves, elements));
+        let weight_backward = match halves_for(Direction::Backward) {
+            Some(halves) => halves,
+            None => {
+                let turned = on_side("recurrent weights", levels)?;
+                transposes.push(Transpose::new(gpu, sides, levels, (&weight, apart), &turned)?);
+                turned
+            }
         };
 
         let StackTensors { a, h, dh, da, dhidden, .. } = &tensors;
         let of_all = RecurrenceTensors { a, h, dh, da, dhidden, weight: &weight, bias: &bias };
         let memory = RecurrenceMemory::new(gpu, shape.cell, levels * level_rows, levels * batch, hidden)?;
         let [forward, backward] = memory.bindings(shape.cell, &of_all);
-        let variants = plan.variants;
-        let kernel = |direction: Direction, weight, apart: usize, tensors: &[(&str, &Tensor)]| {
+        let kernel = |direction: Direction, (weight, apart): (&Tensor, usize), tensors: &[(&str, &Tensor)]| {
             let place = direction as usize;
-            let halves = halves.as_ref().filter(|_| variants[place].is_matrix());
-            let (weight, apart) = halves.map_or((weight, apart), |halves| (&halves.weights, elements));
             let mut constants = variants[place].constants(shape.cell, hidden, batch);
             constants.extend([
                 ("LEVEL_ROWS", level_rows.into()),
@@ -198,12 +204,13 @@ impl Wavefront {
             let tensors = [tensors, &[("weight", weight)]].concat();
             variants[place].shader(shape.cell).dispatch(gpu, ["forward", "backward"][place], &constants, &tensors)
         };
-        let forward = kernel(Direction::Forward, &weight, apart, &forward)?;
-        let backward = kernel(Direction::Backward, &hidden_on_side, elements, &backward)?;
+        let forward = kernel(Direction::Forward, (&weight_forward.0, weight_forward.1), &forward)?;
+        let backward = kernel(Direction::Backward, (&weight_backward, elements), &backward)?;
 
         let (mut boundaries, mut read) = (None, vec![x.clone()]);
         if levels > 1 {
             let (weight, apart) = tensors.parameters(parameters, 0, 1);
+            let input_on_side = on_side("input weights", levels - 1)?;
             transposes.push(Transpose::new(gpu, sides, levels - 1, (&weight, apart), &input_on_side)?);
             let (products, between) = BoundaryProducts::new(context, plan, &tensors, &input_on_side)?;
             read.extend(between.iter().map(Channels::whole));

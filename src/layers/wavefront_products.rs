@@ -1,6 +1,6 @@
-//! Launcher of `wavefront.wgsl` and `wavefront_matrix.wgsl`: the products between the levels of a recurrent stack, a chunk of several at a time.
+//! Launcher of `wavefront.wgsl` and `wavefront_matrix.wgsl`: the products between the levels of a recurrent stack, a chunk of
+//! several at a time.
 
-use super::convolution_variant::Operation;
 use super::wavefront::{Ahead, StackTensors, WavefrontPlan};
 use super::wavefront_schedule::Chunk;
 use super::{Dropout, Layer, Map, Mode, ProductTile, SequenceContext, Size};
@@ -66,7 +66,7 @@ impl BoundaryProducts {
         }
         let [weight, bias] = [0, 2].map(|which| tensors.parameters(context.parameters, which, 1));
         let product = |[inputs, outputs]: [usize; 2], weight: (&Tensor, usize), bias: (&Tensor, usize), x, y, back: bool| {
-            let mut constants = plan.tile.constants(Operation::Forward);
+            let mut constants = plan.tile.constants();
             constants.extend([
                 ("INPUTS", inputs.into()),
                 ("OUTPUTS", outputs.into()),

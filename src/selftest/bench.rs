@@ -46,13 +46,18 @@ impl<'g> Bench<'g> {
 
     /// A tensor laid out by `layout`.
     pub(super) fn channels(&self, label: &str, layout: Layout, values: &[f64]) -> Result<Channels, GpuError> {
-        let tensor = self.given(label, &layout.shape(), values)?;
+        self.channels_as(Element::F32, label, layout, values)
+    }
+
+    fn channels_as(&self, element: Element, label: &str, layout: Layout, values: &[f64]) -> Result<Channels, GpuError> {
+        let tensor = self.poisoned_as(element, label, &layout.shape())?;
+        self.put(&tensor, values);
         Ok(Channels::whole(&tensor).part(layout.first, layout.count))
     }
 
     /// A map whose value and gradient begin as given: [`Layout::nothing`] for those that a kernel fills.
     pub(super) fn map(&self, label: &str, layout: Layout, value: &[f64], grad: &[f64]) -> Result<Map, GpuError> {
-        Ok(Map { value: self.channels(label, layout, value)?, grad: self.channels(&format!("d {label}"), layout, grad)? })
+        self.map_as(Element::F32, label, layout, value, grad)
     }
 
     /// The same, stored as `element`.
@@ -64,12 +69,8 @@ impl<'g> Bench<'g> {
         value: &[f64],
         grad: &[f64],
     ) -> Result<Map, GpuError> {
-        let channels = |label: &str, numbers: &[f64]| {
-            let tensor = self.poisoned_as(element, label, &layout.shape())?;
-            self.put(&tensor, numbers);
-            Ok::<_, GpuError>(Channels::whole(&tensor).part(layout.first, layout.count))
-        };
-        Ok(Map { value: channels(label, value)?, grad: channels(&format!("d {label}"), grad)? })
+        let grad = self.channels_as(element, &format!("d {label}"), layout, grad)?;
+        Ok(Map { value: self.channels_as(element, label, layout, value)?, grad })
     }
 
     /// Reads a tensor back.

@@ -3,8 +3,8 @@
 use melgrad::config::{ModelConfig, ModelName};
 use melgrad::gpu::{Element, Gpu, GpuOptions, KernelPolicy, Pass, Precision};
 use melgrad::layers::{
-    Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Mode, Param, Size,
-    Slices,
+    AveragePool, Channels, Convolution, ConvolutionShape, ConvolutionTensors, ConvolutionVariant, ConvolutionVariants, Gradient,
+    Map, MaxPool, Mode, Param, PoolShape, Size, Slices,
 };
 use melgrad::models::{Dimensions, Network};
 use melgrad::optim::{Optimizer, OptimizerSettings};
@@ -113,6 +113,43 @@ fn kernels_round_what_they_store_to_the_nearest_half_and_keep_what_is_infinite_o
                 check_rounded(&numbers, row, &format!("{}, {element:?}", variant.name()));
             }
         }
+    }
+}
+
+/// Thirds, and sums of several: a quarter of one or a sum of some is no number of f16.
+#[test]
+fn pooling_rounds_gradients_as_they_are_stored() {
+    let gpu = open(&[]);
+    let numbers = |count: usize| (0..count).map(|i| (i % 97) as f32 / 3.0 - 11.0).collect::<Vec<_>>();
+    for (element, channels) in [(Element::F16, 8), (Element::Rounded, 8), (Element::Rounded, 5)] {
+        let map = |element, [frames, mel]: [usize; 2]| Map::image_of(&gpu, "map", element, [2, frames, mel, channels]).unwrap();
+        let x = map(element, [6, 8]);
+        gpu.write_numbers(&x.value.tensor, &numbers(x.value.tensor.elements()));
+        let (averages, maxima) = (map(Element::F32, [3, 4]), map(element, [6, 8]));
+        for y in [&averages, &maxima] {
+            gpu.write_numbers(&y.grad.tensor, &numbers(y.grad.tensor.elements()));
+        }
+        let held = |pooled: &dyn Fn(&mut Pass<'_>)| {
+            let mut pass = Pass::new(&gpu);
+            pooled(&mut pass);
+            pass.submit().unwrap();
+            gpu.read_numbers(&x.grad.tensor).unwrap()
+        };
+        let average = AveragePool::new(&gpu, [2, 2], Slices::one(2), &x, &averages).unwrap();
+        let found = held(&|pass| average.backward(pass, 2, 6));
+        let dy = gpu.read_numbers(&averages.grad.tensor).unwrap();
+        for (place, found) in found.iter().enumerate() {
+            let (c, m, t) = (place % channels, place / channels % 8, place / channels / 8);
+            let expected = half::round(f64::from(dy[((t / 2) * 4 + m / 2) * channels + c] / 4.0)) as f32;
+            assert_eq!(*found, expected, "{element:?} x {channels}, place {place}");
+        }
+        let largest = MaxPool::new(&gpu, PoolShape::same([3, 3]), Slices::one(2), &x, &maxima, Gradient::Write).unwrap();
+        let found = held(&|pass| {
+            largest.forward(pass, 2, 6);
+            largest.backward(pass, 2, 6);
+        });
+        check_rounded(&found, &found, &format!("{element:?} x {channels}"));
+        assert!(found.iter().filter(|value| **value != 0.0).count() > 10);
     }
 }
 

@@ -208,6 +208,7 @@ fn halves_are_bound_only_where_they_are_read_as_halves() {
     assert!(problem("max_pool_vectors", &[("x", &x), ("y", &y), ("taps_out", &taps)]).contains("`y` is not stored as halves"));
     assert!(problem("relu", &[("x", &y), ("y", &tensor(Element::Rounded))]).contains("does not store Rounded"));
     assert_eq!(problem("max_pool_vectors", &[("x", &x), ("y", &tensor(Element::F16)), ("taps_out", &taps)]), "");
+    assert!(problem("lstm_matrix", &[("weight", &y)]).contains("`weight` is not stored as halves"));
     // Of x, only the average is stored as it is.
     assert_eq!(problem("average_pool", &[("x", &x), ("y", &y)]), "");
     gpu.health().unwrap();
@@ -244,7 +245,7 @@ fn a_wrong_name_in_a_dispatch_says_which() {
 }
 
 /// Files that share a decomposition, and the functions that are the same in them.
-const SHARED: [(&[&str], &[&str]); 23] = [
+const SHARED: [(&[&str], &[&str]); 25] = [
     (&["convolution_tiled", "convolution_tiled_back"], &["places", "neighbour", "multiply", "add_rows"]),
     (
         &["convolution_wide", "convolution_wide_back"],
@@ -281,6 +282,8 @@ const SHARED: [(&[&str], &[&str]); 23] = [
         ],
         &["winners", "read_x"],
     ),
+    (&["bottleneck_tiled", "bottleneck_matrix"], &["channels", "write_y"]),
+    (&["bottleneck_tiled_weight", "bottleneck_matrix_weight"], &["channels", "read_dy"]),
     (&["bottleneck_tiled_back", "bottleneck_matrix_back"], &["channels", "read_dx", "write_dx", "read_dy"]),
     (&["convolution_matrix", "bottleneck_matrix", "bottleneck_matrix_back"], &["lay_out", "add_rows"]),
     (&["bottleneck_matrix", "wavefront_matrix"], &["multiply", "lay_out"]),

@@ -31,7 +31,7 @@ pub(super) fn stacks(table: &mut Table<'_>, levels: usize, frames: usize, batch:
         let scratch = table.tensor("scratch", &[shape.scratch()])?;
         let seed = gpu.tensor("seed", Element::U32, &[2])?;
         let chosen = RecurrenceVariant::choose(gpu, cell, size, hidden);
-        let registers = Direction::BOTH.map(|direction| {
+        let several = Direction::BOTH.map(|direction| {
             let all = RecurrenceVariant::available(gpu, cell, hidden, direction);
             let first = all.into_iter().find(|variant| variant.takes_levels());
             Some(chosen[direction as usize])
@@ -39,7 +39,7 @@ pub(super) fn stacks(table: &mut Table<'_>, levels: usize, frames: usize, batch:
                 .or(first)
                 .unwrap_or(RecurrenceVariant::Plain)
         });
-        let plans = WavefrontPlan::available(gpu, size, shape, levels, registers);
+        let plans = WavefrontPlan::available(gpu, size, shape, levels, several);
         let tried = plans.into_iter().filter(|plan| PLANS.contains(&[plan.chunks, plan.width]));
         for order in std::iter::once(StackOrder::Levels(chosen)).chain(tried.map(StackOrder::Wavefront)) {
             let dropout = DropoutSeed { p: 0.0, seed: &seed, streams: &std::cell::Cell::new(0) };
