@@ -95,8 +95,10 @@ def table(rows, left):
         print("  ".join(cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))).rstrip())
 
 
-def peers_command(device, names):
-    return [sys.executable, PEERS, *(["--device", "cpu"] if device == "cpu" else []), "--only", ",".join(names), "bbnn", "rnn"]
+def peers_commands(device, names):
+    """On a processor also with subnormal numbers flushed, which melgrad's recurrences do of themselves there."""
+    modes = [["--device", "cpu"], ["--device", "cpu", "--flush"]] if device == "cpu" else [[]]
+    return [[sys.executable, PEERS, *mode, "--only", ",".join(names), "bbnn", "rnn"] for mode in modes]
 
 
 def once(args, results, save, left):
@@ -123,11 +125,16 @@ def once(args, results, save, left):
     elif importlib.util.find_spec("torch"):
         import torch
         device = "cpu" if is_software(adapter) or not torch.cuda.is_available() else "cuda"
-        peer = Stage(peers_command(device, list(dict.fromkeys(row["workload"] for row in ours))), left())
-        peers = results["peers"] = peer.lines()
+        names = list(dict.fromkeys(row["workload"] for row in ours))
+        stages = []
+        for command in peers_commands(device, names):
+            stages.append(Stage(command, left()))
+            peers += stages[-1].lines()
+            results["peers"] = peers
+            save()
         for row in [row for row in peers if "error" in row]:
             print("peer failed:", row)
-        if peer.code != 0:
+        if any(stage.code != 0 for stage in stages):
             print("the peers' script was cut off or failed: the table lacks some of their rows")
     else:
         print("there is no torch here: no peers")
@@ -160,8 +167,8 @@ def by_turns(args, results, save):
     try:
         for turn in range(args.turns):
             for workload in args.workloads or ON_CPU:
-                mine, peer = (ours, [args.binary, "bench", *choice, workload]), (theirs, peers_command(device, [workload]))
-                for rows, command in (mine, peer) if turn % 2 == 0 else (peer, mine):
+                sides = [(ours, [args.binary, "bench", *choice, workload]), *((theirs, peer) for peer in peers_commands(device, [workload]))]
+                for rows, command in sides if turn % 2 == 0 else sides[::-1]:
                     stage = Stage(command)
                     rows.extend(dict(row, turn=turn, others_cores=stage.others) for row in stage.lines())
                 save()

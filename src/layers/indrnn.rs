@@ -8,6 +8,10 @@ use crate::gpu::{Dispatch, Element, Gpu, GpuError, Grid, Pass, Shader, Tensor};
 const INDRNN: Shader = Shader("indrnn");
 /// For software adapters and units in eights.
 const WIDE: Shader = Shader("indrnn_wide");
+/// Chains of a workgroup; of the wide one, for each of its groups.
+const CHAINS: usize = 64;
+/// Workgroups of the wide one that keep the processors of a software adapter busy.
+const WIDE_WORKGROUPS: usize = 16;
 /// The most steps of one dispatch: a few chains wait for memory at every step, 3 us on the slowest adapters, however
 /// little work that is; and lavapipe leaves a loop without a word after 65,535 turns.
 const MOST_STEPS: usize = 1 << 15;
@@ -155,9 +159,16 @@ impl Kernels {
     }
 }
 
+/// Groups of eights that an invocation of `indrnn_wide.wgsl` owns: of 4, 2 and 1 the most that leave workgroups enough.
+fn wide_groups(chains: usize) -> usize {
+    [4, 2].into_iter().find(|groups| chains >= WIDE_WORKGROUPS * CHAINS * groups).unwrap_or(1)
+}
+
 struct Sequential {
     hidden: usize,
     most_steps: usize,
+    /// Chains of a workgroup.
+    chains: usize,
     forward: Dispatch,
     backward: Dispatch,
 }
@@ -165,7 +176,7 @@ struct Sequential {
 impl Sequential {
     fn new(gpu: &Gpu, capacity: Size, a: &Map, h: &Map, u: &Param, sums: Sums<'_>) -> Result<Self, GpuError> {
         let hidden = a.value.stride;
-        let constants = [("HIDDEN", hidden.into())];
+        let mut constants = vec![("HIDDEN", hidden.into())];
         let carried = gpu.tensor("carried gradient", Element::F32, &[capacity.batch, hidden])?;
         let [(forward_entry, mut forward), (backward_entry, mut backward)] = sums.entries();
         forward.extend([("a", &a.value.tensor), ("u", &u.value), ("h", &h.value.tensor)]);
@@ -178,9 +189,14 @@ impl Sequential {
         ]);
         let wide = gpu.summary().loads_in_pairs() && hidden.is_multiple_of(8);
         let shader = if wide { WIDE } else { INDRNN };
+        let groups = if wide { wide_groups(capacity.batch * hidden) } else { 1 };
+        if wide {
+            constants.push(("GROUPS", groups.into()));
+        }
         Ok(Self {
             hidden,
             most_steps: MOST_STEPS,
+            chains: CHAINS * groups,
             forward: shader.dispatch(gpu, forward_entry, &constants, &forward)?,
             backward: shader.dispatch(gpu, backward_entry, &constants, &backward)?,
         })
@@ -209,6 +225,6 @@ impl Sequential {
 
     fn run(&self, pass: &mut Pass<'_>, dispatch: &Dispatch, size: Size, first: usize, count: usize, step_work: usize) {
         let immediates = [size.batch, size.frames, first, count].map(|number| number as u32);
-        pass.run(dispatch, Grid::threads(size.batch * self.hidden, 64), &immediates, count * step_work);
+        pass.run(dispatch, Grid::threads(size.batch * self.hidden, self.chains), &immediates, count * step_work);
     }
 }

@@ -39,13 +39,16 @@ pub struct Case {
     pub path: IndrnnPath,
     /// The most steps of one dispatch, if not what the adapter may be given.
     pub most_steps: Option<usize>,
+    /// Inputs are positive, so that no state is 0, and only the last step has a gradient: it fades towards the first.
+    pub fading: bool,
 }
 
 impl Case {
     /// A batch as large as its layer, inputs in [-1, 1), the sequential kernels.
     pub fn new(frames: usize, batch: usize, hidden: usize, weights: Weights) -> Self {
         let size = Size { batch, frames };
-        Self { size, capacity: size, hidden, weights, magnitude: 1.0, path: IndrnnPath::Sequential, most_steps: None }
+        let path = IndrnnPath::Sequential;
+        Self { size, capacity: size, hidden, weights, magnitude: 1.0, path, most_steps: None, fading: false }
     }
 }
 
@@ -58,6 +61,9 @@ impl std::fmt::Display for Case {
         }
         if let Some(steps) = self.most_steps {
             write!(f, ", {steps} steps at a time")?;
+        }
+        if self.fading {
+            write!(f, ", positive inputs, gradient of the last step alone")?;
         }
         super::describe_capacity(f, self.size, self.capacity, usize::MAX)
     }
@@ -83,8 +89,12 @@ pub fn run(gpu: &Gpu, case: Case) -> Result<Run, GpuError> {
     let (bench, count) = (Bench::new(gpu), frames * batch * hidden);
     let mut noise = Noise::new(count as u64);
     let single = |number: f64| f64::from(number as f32);
-    let a: Vec<f64> = noise.numbers(count).into_iter().map(|number| single(case.magnitude * number)).collect();
-    let dh = noise.numbers(count);
+    let mut a: Vec<f64> = noise.numbers(count).into_iter().map(|number| single(case.magnitude * number)).collect();
+    let mut dh = noise.numbers(count);
+    if case.fading {
+        a.iter_mut().for_each(|number| *number = number.abs());
+        dh[..(frames - 1) * batch * hidden].fill(0.0);
+    }
     let near_one = |number: f64| single((1.0 + number / 64.0).min(1.0));
     let weight = |(unit, number): (usize, f64)| match weights {
         Weights::Positive => near_one(number),

@@ -30,13 +30,15 @@ pub struct Case {
     pub magnitude: f64,
     /// Most steps of a dispatch.
     pub steps: usize,
+    /// Only the last step has a gradient, which fades towards the first.
+    pub fading: bool,
 }
 
 impl Case {
     /// A layer for just that batch, cut only where its length demands it.
     pub fn new(cell: Cell, [frames, batch, hidden]: [usize; 3]) -> Self {
         let size = Size { batch, frames };
-        Self { cell, size, capacity: size, inputs: 5, hidden, magnitude: 1.0, steps: usize::MAX }
+        Self { cell, size, capacity: size, inputs: 5, hidden, magnitude: 1.0, steps: usize::MAX, fading: false }
     }
 }
 
@@ -49,6 +51,9 @@ impl std::fmt::Display for Case {
         }
         if self.steps != usize::MAX {
             write!(f, ", {} steps a dispatch", self.steps)?;
+        }
+        if self.fading {
+            write!(f, ", gradient of the last step alone")?;
         }
         super::describe_capacity(f, self.size, self.capacity, usize::MAX)
     }
@@ -71,10 +76,16 @@ impl Given {
         let mut noise = Noise::new((rows * hidden) as u64);
         // As a network begins: states forget what went before, so that rounding does not grow with the steps.
         let bound = (hidden as f64).sqrt().recip();
-        let mut scaled = |count, scale: f64| noise.numbers(count).into_iter().map(|n| f64::from((n * scale) as f32)).collect();
+        let mut scaled =
+            |count, scale: f64| noise.numbers(count).into_iter().map(|n| f64::from((n * scale) as f32)).collect::<Vec<_>>();
+        let x = scaled(rows * inputs, case.magnitude);
+        let mut dy: Vec<f64> = scaled(rows * hidden, 1.0);
+        if case.fading {
+            dy[..(rows - size.batch) * hidden].fill(0.0);
+        }
         Self {
-            x: scaled(rows * inputs, case.magnitude),
-            dy: scaled(rows * hidden, 1.0),
+            x,
+            dy,
             weight_ih: scaled(inputs * columns, 1.0),
             weight_hh: scaled(hidden * columns, bound),
             bias_ih: scaled(columns, bound),

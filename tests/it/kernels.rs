@@ -224,7 +224,7 @@ fn batch_norm_agrees_with_its_reference() {
 }
 
 /// Single elements, odd sizes, and a batch smaller than the layer is built for.
-fn batches() -> [elementwise::Case; 5] {
+fn batches() -> [elementwise::Case; 6] {
     let case = |batch, frames, channels| elementwise::Case {
         size: size(batch, frames),
         capacity: size(batch, frames),
@@ -232,7 +232,7 @@ fn batches() -> [elementwise::Case; 5] {
         per_slice: usize::MAX,
     };
     let smaller = elementwise::Case { capacity: size(5, 9), ..case(3, 7, 13) };
-    [smaller, case(1, 1, 1), case(3, 1, 13), case(1, 7, 128), case(3, 64, 33)]
+    [smaller, elementwise::Case { channels: 12, ..smaller }, case(1, 1, 1), case(3, 1, 13), case(1, 7, 128), case(3, 64, 33)]
 }
 
 #[test]

@@ -35,6 +35,9 @@ fn the_indrnn_recurrence_agrees_with_its_reference() {
     let mut cases = cases(IndrnnPath::Sequential);
     // Longer than one dispatch may be: some adapters leave a loop after 65,535 turns.
     cases.extend([20_000, 70_000].map(|frames| Case::new(frames, 1, 3, Weights::Mixed)));
+    // Chains enough for several groups of an invocation, which a smaller batch leaves without work.
+    let groups = Case { capacity: Size { batch: 37, frames: 9 }, ..Case::new(9, 37, 56, Weights::Mixed) };
+    cases.extend([groups, Case { capacity: Size { batch: 37, frames: 9 }, ..Case::new(7, 5, 128, Weights::Mixed) }]);
     try_all(&cases, check);
 }
 
@@ -51,7 +54,7 @@ fn the_indrnn_scan_agrees_with_the_sequential_reference() {
 
 #[test]
 fn a_cut_sequence_has_the_bits_of_a_whole_one() {
-    for (weights, hidden) in [(Weights::Positive, 13), (Weights::Mixed, 13), (Weights::Mixed, 16)] {
+    for (weights, hidden) in [(Weights::Positive, 13), (Weights::Mixed, 13), (Weights::Mixed, 16), (Weights::Mixed, 688)] {
         let whole = Case::new(647, 3, hidden, weights);
         let expected = bits(whole);
         assert!(bits(Case { path: IndrnnPath::Scan, ..whole }) != expected, "this test would not see a difference");
@@ -61,6 +64,22 @@ fn a_cut_sequence_has_the_bits_of_a_whole_one() {
                 assert!(cut[place] == expected[place], "{name} of {most_steps} steps at a time, {weights:?} x {hidden}");
             }
         }
+    }
+}
+
+/// Where a gradient fades, processors take a hundred times as long over what is left of it: kernels for them end it.
+#[test]
+fn a_gradient_that_fades_ends_in_zero_where_processors_compute() {
+    let gpu = devices()[0];
+    let case = Case { fading: true, ..Case::new(700, 3, 40, Weights::Mixed) };
+    try_all(&[case], check);
+    let da = run(gpu, case).unwrap().da;
+    let subnormal = da.iter().filter(|d| d.is_subnormal()).count();
+    println!("{subnormal} of {} are subnormal", da.len());
+    if gpu.summary().is_software() && gpu.summary().loads_in_pairs() {
+        assert_eq!(subnormal, 0);
+        let plain = run(gpu, Case { hidden: 13, ..case }).unwrap().da;
+        assert!(plain.iter().any(|d| d.is_subnormal()), "this test would not see one");
     }
 }
 

@@ -208,6 +208,30 @@ fn recurrences_on_matrix_units_agree_with_their_references() {
     }
 }
 
+/// Where gradients fade, processors take a hundred times as long over what is left of them: kernels for them end it.
+#[test]
+fn gradients_that_fade_end_in_zero_where_processors_compute() {
+    let gpu = devices()[0];
+    for cell in [Cell::RnnTanh, Cell::Lstm, Cell::Gru] {
+        let case = Case { fading: true, ..Case::new(cell, [500, 3, 40]) };
+        let pairs = RecurrenceVariant::pairs(gpu, cell, 40);
+        let subnormal = |variant| {
+            let [_, dx, ..] = recurrent::run(gpu, [variant; 2], case).unwrap();
+            assert!(dx.iter().any(|d| *d != 0.0));
+            dx.iter().filter(|d| d.is_subnormal()).count()
+        };
+        for variant in
+            pairs.iter().map(|pair| pair[0]).filter(|variant| variant.is_subgroup() || *variant == RecurrenceVariant::Wide)
+        {
+            try_each([&[case], &[]], |gpu, case| recurrent::check(gpu, [variant; 2], case));
+            assert_eq!(subnormal(variant), 0, "{cell:?} by {variant}");
+        }
+        if gpu.summary().is_software() {
+            assert!(subnormal(RecurrenceVariant::Plain) > 0, "this test would not see one");
+        }
+    }
+}
+
 #[test]
 fn cutting_the_steps_changes_no_bit() {
     let gpu = devices()[0];
