@@ -3,11 +3,11 @@
 // lane, and every component of a vector costs a check and a jump: a component of 64 bits brings two channels for that.
 // The same bindings and results up to the order of sums.
 //
-// Decomposition: a workgroup is one subgroup. It owns ROWS rows x COLUMNS columns; a lane owns an eighth of these rows, so that it
-// loads and stores its rows whole. Eight steps of the inner dimension at a time: a lane loads those of its rows; the weights of the
-// 8 steps are loaded a step (of the gradient a column) to a lane, and broadcast. Where a kernel reaches beyond a row, a lane's rows
-// are neighbours, and it loads a window over them once for all taps along mel: its rows and those that the kernel reaches on
-// either side. That needs bands in eights.
+// Decomposition: a workgroup is one subgroup. It owns ROWS rows x 32 columns; a lane owns an eighth of these rows, so that it loads and
+// stores its rows whole. Eight steps of the inner dimension at a time: a lane loads those of its rows; the weights of the 8 steps
+// are loaded a step (of the gradient a column) to a lane, and broadcast. Where a kernel reaches beyond a row, a lane's rows are
+// neighbours, and it loads a window over them once for all taps along mel: its rows and those that the kernel reaches on either
+// side. That needs bands in eights.
 // Groups: x = tiles of columns, so that neighbours in time read the same rows; y and z = tiles of rows.
 
 const KERNEL_TIME: u32 = 3u;
@@ -16,9 +16,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Of a tile: 32 or 64 of each.
+// Of a tile: 32 or 64.
 const ROWS: u32 = 64u;
-const COLUMNS: u32 = 32u;
 
 // An operand of a product: as it is, or rounded to f16 (the host replaces such lines).
 fn operand(value: vec4<f32>) -> vec4<f32> { return value; }
@@ -58,8 +57,9 @@ alias Eight = vec4<u64>;
 @group(0) @binding(5) var<storage, read_write> y: array<Eight>;
 @group(0) @binding(8) var<storage, read_write> partial_sums: array<vec4<f32>>;
 
-// Rows of a lane, fours of these, and those of its window. Rows of a lane are neighbours where a window slides over them; else
-// those of all lanes are, which a processor sees coming.
+// Columns of a tile, rows of a lane, fours of these, and those of its window. Rows of a lane are neighbours where a window slides over
+// them; else those of all lanes are, which a processor sees coming.
+const COLUMNS: u32 = 32u;
 const LANES: u32 = 8u;
 const OWN: u32 = ROWS / LANES;
 const FOURS: u32 = OWN / 4u;
@@ -123,7 +123,10 @@ fn fold_of(channel: u32, lane: u32) -> Fold {
 
 // Four channels as operands, after the activation; zeros outside.
 fn activation(four: vec4<f32>, factor: vec4<f32>, offset: vec4<f32>, inside: bool) -> vec4<f32> {
-    let result = select(four, max(NOTHING, fma(four, factor, offset)), FOLD);
+    var result = four;
+    if (FOLD) {
+        result = max(NOTHING, fma(four, factor, offset));
+    }
     return operand(select(NOTHING, result, inside));
 }
 
@@ -190,14 +193,8 @@ fn add_steps(results: ptr<function, Sums>, c: u32, value: f32, left: ptr<functio
     add(results, c, evens, odds, left);
 }
 
-// The first of eight columns of `all` that are loaded: those past the end stand for others, and are not stored.
-fn known(column: u32, all: u32) -> u32 {
-    return min(column, all - 8u);
-}
-
-// Eight columns from `first` on, of which a lane loads the weights of a step; its row of them begins at w.
-fn multiply_steps(results: ptr<function, Sums>, first: u32, w: u32, column: u32, left: ptr<function, Channels>) {
-    let right = weight[(w + known(column + first, OUTPUTS)) / 8u];
+// Eight columns from `first` on: lane s holds step s of each.
+fn multiply_steps(results: ptr<function, Sums>, first: u32, right: Eight, left: ptr<function, Channels>) {
     let evens = operand(even(right));
     let odds = operand(odd(right));
     add_steps(results, first, evens.x, left);
@@ -210,20 +207,19 @@ fn multiply_steps(results: ptr<function, Sums>, first: u32, w: u32, column: u32,
     add_steps(results, first + 7u, odds.w, left);
 }
 
+// The first of eight columns of `all` that are loaded: those past the end stand for others, and are not stored.
+fn known(column: u32, all: u32) -> u32 {
+    return min(column, all - 8u);
+}
+
 // Adds what a tap makes of eight channels from i on of x, which lie at the beginning of a window.
 fn multiply_tap(results: ptr<function, Sums>, tap: u32, i: u32, column: u32, lane: u32, window: ptr<function, Window>) {
     var left = first_of(window);
     let w = (tap * size.weight_inputs + size.weight_first + i + lane) * OUTPUTS;
-    multiply_steps(results, 0u, w, column, &left);
-    multiply_steps(results, 8u, w, column, &left);
-    multiply_steps(results, 16u, w, column, &left);
-    multiply_steps(results, 24u, w, column, &left);
-    if (COLUMNS > 32u) {
-        multiply_steps(results, 32u, w, column, &left);
-        multiply_steps(results, 40u, w, column, &left);
-        multiply_steps(results, 48u, w, column, &left);
-        multiply_steps(results, 56u, w, column, &left);
-    }
+    multiply_steps(results, 0u, weight[(w + known(column, OUTPUTS)) / 8u], &left);
+    multiply_steps(results, 8u, weight[(w + known(column + 8u, OUTPUTS)) / 8u], &left);
+    multiply_steps(results, 16u, weight[(w + known(column + 16u, OUTPUTS)) / 8u], &left);
+    multiply_steps(results, 24u, weight[(w + known(column + 24u, OUTPUTS)) / 8u], &left);
 }
 
 // The sums of a tile of y.
@@ -261,61 +257,64 @@ fn rows_of(results: ptr<function, Sums>, first: u32, f: u32) -> array<Eight, 4> 
 
 // Four columns from `first` on start from the bias.
 fn add_bias(results: ptr<function, Sums>, first: u32, four: vec4<f32>) {
-    for (var e = 0u; e < 4u * FOURS; e += 1u) {
-        (*results)[FOURS * first + e] += four[e / FOURS];
+    for (var e = 0u; e < 4u; e += 1u) {
+        for (var f = 0u; f < FOURS; f += 1u) {
+            (*results)[FOURS * (first + e) + f] += four[e];
+        }
     }
 }
 
-// Stores eight columns from `first` on, or adds them to what y holds, and leaves what y has there in `results`.
-fn store_columns(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, column: u32) {
-    var held: Channels;
-    if (size.add_y != 0u) {
-        var window: Window;
-        for (var r = 0u; r < OWN; r += 1u) {
-            let eight = y[(min(row_of(row, r), rows - 1u) * size.y_stride + size.y_first + known(column + first, OUTPUTS)) / 8u];
-            window.evens[r] = even(eight);
-            window.odds[r] = odd(eight);
-        }
-        held = first_of(&window);
+// Eight columns from `first` on are added to what y holds.
+fn add_held(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, column: u32) {
+    var window: Window;
+    for (var r = 0u; r < OWN; r += 1u) {
+        let eight = y[(min(row_of(row, r), rows - 1u) * size.y_stride + size.y_first + known(column + first, OUTPUTS)) / 8u];
+        window.evens[r] = even(eight);
+        window.odds[r] = odd(eight);
     }
+    let held = first_of(&window);
     for (var e = 0u; e < 8u * FOURS; e += 1u) {
-        (*results)[FOURS * first + e] = kept((*results)[FOURS * first + e] + held[e]);
+        (*results)[FOURS * first + e] += held[e];
+    }
+}
+
+fn store_columns(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, column: u32) {
+    for (var e = 0u; e < 8u * FOURS; e += 1u) {
+        (*results)[FOURS * first + e] = kept((*results)[FOURS * first + e]);
     }
     for (var f = 0u; f < FOURS; f += 1u) {
-        var values = rows_of(results, first, f);
+        var held = rows_of(results, first, f);
         for (var r = 0u; r < 4u; r += 1u) {
             let own = row_of(row, 4u * f + r);
             if (own < rows && column + first < OUTPUTS) {
-                y[(own * size.y_stride + size.y_first + column + first) / 8u] = values[r];
+                y[(own * size.y_stride + size.y_first + column + first) / 8u] = held[r];
             }
         }
     }
 }
 
-// Stores 32 columns from `first` on.
-fn store_half(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, column: u32, lane: u32) {
-    if (size.add_y == 0u) {
-        let four = bias[min(column + first + 4u * lane, OUTPUTS - 4u) / 4u];
-        add_bias(results, first, subgroupBroadcast(four, 0u));
-        add_bias(results, first + 4u, subgroupBroadcast(four, 1u));
-        add_bias(results, first + 8u, subgroupBroadcast(four, 2u));
-        add_bias(results, first + 12u, subgroupBroadcast(four, 3u));
-        add_bias(results, first + 16u, subgroupBroadcast(four, 4u));
-        add_bias(results, first + 20u, subgroupBroadcast(four, 5u));
-        add_bias(results, first + 24u, subgroupBroadcast(four, 6u));
-        add_bias(results, first + 28u, subgroupBroadcast(four, 7u));
-    }
-    store_columns(results, first, row, rows, column);
-    store_columns(results, first + 8u, row, rows, column);
-    store_columns(results, first + 16u, row, rows, column);
-    store_columns(results, first + 24u, row, rows, column);
-}
-
+// Stores the tile, and leaves what y has there in `results`.
 fn store_forward(results: ptr<function, Sums>, row: u32, rows: u32, column: u32, lane: u32) {
-    store_half(results, 0u, row, rows, column, lane);
-    if (COLUMNS > 32u) {
-        store_half(results, 32u, row, rows, column, lane);
+    if (size.add_y != 0u) {
+        add_held(results, 0u, row, rows, column);
+        add_held(results, 8u, row, rows, column);
+        add_held(results, 16u, row, rows, column);
+        add_held(results, 24u, row, rows, column);
+    } else {
+        let four = bias[min(column + 4u * lane, OUTPUTS - 4u) / 4u];
+        add_bias(results, 0u, subgroupBroadcast(four, 0u));
+        add_bias(results, 4u, subgroupBroadcast(four, 1u));
+        add_bias(results, 8u, subgroupBroadcast(four, 2u));
+        add_bias(results, 12u, subgroupBroadcast(four, 3u));
+        add_bias(results, 16u, subgroupBroadcast(four, 4u));
+        add_bias(results, 20u, subgroupBroadcast(four, 5u));
+        add_bias(results, 24u, subgroupBroadcast(four, 6u));
+        add_bias(results, 28u, subgroupBroadcast(four, 7u));
     }
+    store_columns(results, 0u, row, rows, column);
+    store_columns(results, 8u, row, rows, column);
+    store_columns(results, 16u, row, rows, column);
+    store_columns(results, 24u, row, rows, column);
 }
 
 @compute @workgroup_size(LANES)
@@ -336,19 +335,22 @@ fn total(four: vec4<f32>) -> f32 {
     return low + high;
 }
 
-// Which of four of a lane's rows there are: 1 or 0.
-fn rows_there(row: u32, rows: u32, f: u32) -> vec4<f32> {
-    let own = vec4<u32>(row_of(row, 4u * f), row_of(row, 4u * f + 1u), row_of(row, 4u * f + 2u), row_of(row, 4u * f + 3u));
-    return select(NOTHING, vec4<f32>(1.0), own < vec4<u32>(rows));
+// Which of a lane's rows there are: 1 or 0.
+fn rows_there(row: u32, rows: u32) -> array<vec4<f32>, FOURS> {
+    var result: array<vec4<f32>, FOURS>;
+    for (var f = 0u; f < FOURS; f += 1u) {
+        result[f] = select(NOTHING, vec4<f32>(1.0), vec4<u32>(row_of(row, 4u * f), row_of(row, 4u * f + 1u), row_of(row, 4u * f + 2u), row_of(row, 4u * f + 3u)) < vec4<u32>(rows));
+    }
+    return result;
 }
 
 // Sums of four columns from `first` on.
-fn totals(results: ptr<function, Sums>, first: u32, row: u32, rows: u32) -> vec4<f32> {
+fn totals(results: ptr<function, Sums>, first: u32, exists: ptr<function, array<vec4<f32>, FOURS>>) -> vec4<f32> {
     var four: vec4<f32>;
     for (var e = 0u; e < 4u; e += 1u) {
         var own = NOTHING;
         for (var f = 0u; f < FOURS; f += 1u) {
-            own += (*results)[FOURS * (first + e) + f] * rows_there(row, rows, f);
+            own += (*results)[FOURS * (first + e) + f] * (*exists)[f];
         }
         four[e] = total(own);
     }
@@ -356,38 +358,17 @@ fn totals(results: ptr<function, Sums>, first: u32, row: u32, rows: u32) -> vec4
 }
 
 // Mean and sum of squared differences of four columns from `first` on, kept by the lane that they belong to.
-fn moments_of(results: ptr<function, Sums>, first: u32, own: bool, row: u32, rows: u32, count: f32, mean: ptr<function, vec4<f32>>, sum: ptr<function, vec4<f32>>) {
-    let here = totals(results, first, row, rows) / max(1.0, count);
+fn moments_of(results: ptr<function, Sums>, first: u32, own: bool, exists: ptr<function, array<vec4<f32>, FOURS>>, count: f32, mean: ptr<function, vec4<f32>>, sum: ptr<function, vec4<f32>>) {
+    let here = totals(results, first, exists) / max(1.0, count);
     for (var e = 0u; e < 4u * FOURS; e += 1u) {
         let apart = (*results)[FOURS * first + e] - here[e / FOURS];
         (*results)[FOURS * first + e] = apart * apart;
     }
     *mean = select(*mean, here, own);
-    *sum = select(*sum, totals(results, first, row, rows), own);
+    *sum = select(*sum, totals(results, first, exists), own);
 }
 
-// partial_sums[tile, output] of 32 columns from `first` on, four to a lane.
-fn store_moments(results: ptr<function, Sums>, first: u32, tile: u32, row: u32, rows: u32, column: u32, lane: u32) {
-    let count = f32(min(rows, (tile + 1u) * ROWS) - min(rows, tile * ROWS));
-    var mean = NOTHING;
-    var sum = NOTHING;
-    moments_of(results, first, 0u == lane, row, rows, count, &mean, &sum);
-    moments_of(results, first + 4u, 1u == lane, row, rows, count, &mean, &sum);
-    moments_of(results, first + 8u, 2u == lane, row, rows, count, &mean, &sum);
-    moments_of(results, first + 12u, 3u == lane, row, rows, count, &mean, &sum);
-    moments_of(results, first + 16u, 4u == lane, row, rows, count, &mean, &sum);
-    moments_of(results, first + 20u, 5u == lane, row, rows, count, &mean, &sum);
-    moments_of(results, first + 24u, 6u == lane, row, rows, count, &mean, &sum);
-    moments_of(results, first + 28u, 7u == lane, row, rows, count, &mean, &sum);
-    let own = column + first + 4u * lane;
-    if (own < OUTPUTS && tile * ROWS < rows) {
-        for (var e = 0u; e < 4u; e += 1u) {
-            partial_sums[(size.first_split + tile) * OUTPUTS + own + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
-        }
-    }
-}
-
-// Also partial_sums[tile, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y.
+// Also partial_sums[tile, output] = (rows, mean, sum of squared differences from it, 0) of the tile's y; four outputs to a lane.
 @compute @workgroup_size(LANES)
 fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
@@ -397,8 +378,22 @@ fn forward_with_moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_wo
     var results: Sums;
     multiply_forward(&results, row, rows, column, lane);
     store_forward(&results, row, rows, column, lane);
-    store_moments(&results, 0u, tile, row, rows, column, lane);
-    if (COLUMNS > 32u) {
-        store_moments(&results, 32u, tile, row, rows, column, lane);
+    var exists = rows_there(row, rows);
+    let count = f32(min(rows, (tile + 1u) * ROWS) - min(rows, tile * ROWS));
+    var mean = NOTHING;
+    var sum = NOTHING;
+    moments_of(&results, 0u, 0u == lane, &exists, count, &mean, &sum);
+    moments_of(&results, 4u, 1u == lane, &exists, count, &mean, &sum);
+    moments_of(&results, 8u, 2u == lane, &exists, count, &mean, &sum);
+    moments_of(&results, 12u, 3u == lane, &exists, count, &mean, &sum);
+    moments_of(&results, 16u, 4u == lane, &exists, count, &mean, &sum);
+    moments_of(&results, 20u, 5u == lane, &exists, count, &mean, &sum);
+    moments_of(&results, 24u, 6u == lane, &exists, count, &mean, &sum);
+    moments_of(&results, 28u, 7u == lane, &exists, count, &mean, &sum);
+    let own = column + 4u * lane;
+    if (own < OUTPUTS && tile * ROWS < rows) {
+        for (var e = 0u; e < 4u; e += 1u) {
+            partial_sums[(size.first_split + tile) * OUTPUTS + own + e] = vec4<f32>(count, mean[e], sum[e], 0.0);
+        }
     }
 }

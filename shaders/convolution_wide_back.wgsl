@@ -9,9 +9,8 @@ const INPUTS: u32 = 32u;
 const OUTPUTS: u32 = 32u;
 const MEL: u32 = 128u;
 const FOLD: bool = false;
-// Of a tile: 32 or 64 of each.
+// Of a tile: 32 or 64.
 const ROWS: u32 = 64u;
-const COLUMNS: u32 = 32u;
 // Where the channels of x begin in `moments`.
 const STATISTICS_FIRST: u32 = 0u;
 
@@ -56,6 +55,7 @@ alias Eight = vec4<u64>;
 
 // Columns of a tile, rows of a lane, fours of these, and those of its window. Rows of a lane are neighbours where a window slides over
 // them; else those of all lanes are, which a processor sees coming.
+const COLUMNS: u32 = 32u;
 const LANES: u32 = 8u;
 const OWN: u32 = ROWS / LANES;
 const FOURS: u32 = OWN / 4u;
@@ -152,14 +152,8 @@ fn add(results: ptr<function, Sums>, c: u32, evens: vec4<f32>, odds: vec4<f32>, 
     }
 }
 
-// The first of eight columns of `all` that are loaded: those past the end stand for others, and are not stored.
-fn known(column: u32, all: u32) -> u32 {
-    return min(column, all - 8u);
-}
-
-// Eight columns from `first` on, one to a lane, which loads all steps of it; w: the lane's weights of the tile's column 0, o: the step.
-fn multiply_columns(results: ptr<function, Sums>, first: u32, w: u32, column: u32, o: u32, left: ptr<function, Channels>) {
-    let right = weight[((w + known(column + first, INPUTS)) * OUTPUTS + o) / 8u];
+// Eight columns from `first` on, one to a lane, which holds all steps of it.
+fn multiply_columns(results: ptr<function, Sums>, first: u32, right: Eight, left: ptr<function, Channels>) {
     let evens = operand(even(right));
     let odds = operand(odd(right));
     add(results, first, subgroupBroadcast(evens, 0u), subgroupBroadcast(odds, 0u), left);
@@ -172,20 +166,19 @@ fn multiply_columns(results: ptr<function, Sums>, first: u32, w: u32, column: u3
     add(results, first + 7u, subgroupBroadcast(evens, 7u), subgroupBroadcast(odds, 7u), left);
 }
 
+// The first of eight columns of `all` that are loaded: those past the end stand for others, and are not stored.
+fn known(column: u32, all: u32) -> u32 {
+    return min(column, all - 8u);
+}
+
 // Adds what a tap makes of eight channels from o on of dy, which lie at the beginning of a window.
 fn multiply_tap(results: ptr<function, Sums>, tap: u32, o: u32, column: u32, lane: u32, window: ptr<function, Window>) {
     var left = first_of(window);
     let w = tap * size.weight_inputs + size.weight_first + lane;
-    multiply_columns(results, 0u, w, column, o, &left);
-    multiply_columns(results, 8u, w, column, o, &left);
-    multiply_columns(results, 16u, w, column, o, &left);
-    multiply_columns(results, 24u, w, column, o, &left);
-    if (COLUMNS > 32u) {
-        multiply_columns(results, 32u, w, column, o, &left);
-        multiply_columns(results, 40u, w, column, o, &left);
-        multiply_columns(results, 48u, w, column, o, &left);
-        multiply_columns(results, 56u, w, column, o, &left);
-    }
+    multiply_columns(results, 0u, weight[((w + known(column, INPUTS)) * OUTPUTS + o) / 8u], &left);
+    multiply_columns(results, 8u, weight[((w + known(column + 8u, INPUTS)) * OUTPUTS + o) / 8u], &left);
+    multiply_columns(results, 16u, weight[((w + known(column + 16u, INPUTS)) * OUTPUTS + o) / 8u], &left);
+    multiply_columns(results, 24u, weight[((w + known(column + 24u, INPUTS)) * OUTPUTS + o) / 8u], &left);
 }
 
 // The sums of a tile of dx.
@@ -245,18 +238,11 @@ fn store_columns(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, 
     }
 }
 
-fn store_half(results: ptr<function, Sums>, first: u32, row: u32, rows: u32, column: u32) {
-    store_columns(results, first, row, rows, column);
-    store_columns(results, first + 8u, row, rows, column);
-    store_columns(results, first + 16u, row, rows, column);
-    store_columns(results, first + 24u, row, rows, column);
-}
-
 fn store_backward(results: ptr<function, Sums>, row: u32, rows: u32, column: u32) {
-    store_half(results, 0u, row, rows, column);
-    if (COLUMNS > 32u) {
-        store_half(results, 32u, row, rows, column);
-    }
+    store_columns(results, 0u, row, rows, column);
+    store_columns(results, 8u, row, rows, column);
+    store_columns(results, 16u, row, rows, column);
+    store_columns(results, 24u, row, rows, column);
 }
 
 @compute @workgroup_size(LANES)
@@ -276,10 +262,13 @@ fn total(four: vec4<f32>) -> f32 {
     return low + high;
 }
 
-// Which of four of a lane's rows there are: 1 or 0.
-fn rows_there(row: u32, rows: u32, f: u32) -> vec4<f32> {
-    let own = vec4<u32>(row_of(row, 4u * f), row_of(row, 4u * f + 1u), row_of(row, 4u * f + 2u), row_of(row, 4u * f + 3u));
-    return select(NOTHING, vec4<f32>(1.0), own < vec4<u32>(rows));
+// Which of a lane's rows there are: 1 or 0.
+fn rows_there(row: u32, rows: u32) -> array<vec4<f32>, FOURS> {
+    var result: array<vec4<f32>, FOURS>;
+    for (var f = 0u; f < FOURS; f += 1u) {
+        result[f] = select(NOTHING, vec4<f32>(1.0), vec4<u32>(row_of(row, 4u * f), row_of(row, 4u * f + 1u), row_of(row, 4u * f + 2u), row_of(row, 4u * f + 3u)) < vec4<u32>(rows));
+    }
+    return result;
 }
 
 // What the fold makes of four columns, and the moments that it was made from.
@@ -291,23 +280,23 @@ struct Fold {
 
 // A column of the gradient becomes what it adds to dx, where element `at` of `inputs` and those after are its channel of x; returns
 // the sums of dz and of dz (x - mean).
-fn fold_back(results: ptr<function, Sums>, c: u32, inputs: ptr<function, Channels>, at: u32, factor: f32, offset: f32, mean: f32, row: u32, rows: u32) -> vec2<f32> {
+fn fold_back(results: ptr<function, Sums>, c: u32, inputs: ptr<function, Channels>, at: u32, factor: f32, offset: f32, mean: f32, exists: ptr<function, array<vec4<f32>, FOURS>>) -> vec2<f32> {
     var sums = array<vec4<f32>, 2>();
     for (var f = 0u; f < FOURS; f += 1u) {
         let input = (*inputs)[at + f];
         let dz = select(NOTHING, (*results)[FOURS * c + f], fma(input, vec4<f32>(factor), vec4<f32>(offset)) > NOTHING);
         (*results)[FOURS * c + f] = factor * dz;
-        sums[0] += dz * rows_there(row, rows, f);
-        sums[1] += dz * (input - mean) * rows_there(row, rows, f);
+        sums[0] += dz * (*exists)[f];
+        sums[1] += dz * (input - mean) * (*exists)[f];
     }
     return vec2<f32>(total(sums[0]), total(sums[1]));
 }
 
 // Four columns from `first` on, of those of x that `inputs` holds from `place` on.
-fn fold_four(results: ptr<function, Sums>, first: u32, inputs: ptr<function, Channels>, place: u32, fold: Fold, row: u32, rows: u32) -> mat4x2<f32> {
+fn fold_four(results: ptr<function, Sums>, first: u32, inputs: ptr<function, Channels>, place: u32, fold: Fold, exists: ptr<function, array<vec4<f32>, FOURS>>) -> mat4x2<f32> {
     var sums: mat4x2<f32>;
     for (var e = 0u; e < 4u; e += 1u) {
-        sums[e] = fold_back(results, first + e, inputs, FOURS * (place + e), fold.factor[e], fold.offset[e], fold.mean[e], row, rows);
+        sums[e] = fold_back(results, first + e, inputs, FOURS * (place + e), fold.factor[e], fold.offset[e], fold.mean[e], exists);
     }
     return sums;
 }
@@ -323,53 +312,7 @@ fn inputs_of(first: u32, row: u32, rows: u32, column: u32) -> Channels {
     return first_of(&window);
 }
 
-// 32 columns from `first` on become what they add to dx; partial sums of four inputs to a lane.
-fn fold_half(results: ptr<function, Sums>, first: u32, tile: u32, rows: u32, column: u32, lane: u32) {
-    let row = first_row(tile, lane);
-    let own = min(column + first + 4u * lane, INPUTS - 4u);
-    let factor = scale[(size.weight_first + own) / 4u];
-    let offset = shift[(size.weight_first + own) / 4u];
-    let low = moments[(STATISTICS_FIRST + own) / 2u];
-    let high = moments[(STATISTICS_FIRST + own) / 2u + 1u];
-    let mean = vec4<f32>(low.xz, high.xz);
-    let inv_std = vec4<f32>(low.yw, high.yw);
-    var sums = mat4x2<f32>();
-    var inputs = inputs_of(first, row, rows, column);
-    let fold0 = Fold(subgroupBroadcast(factor, 0u), subgroupBroadcast(offset, 0u), subgroupBroadcast(mean, 0u));
-    let four0 = fold_four(results, first, &inputs, 0u, fold0, row, rows);
-    if (lane == 0u) { sums = four0; }
-    let fold1 = Fold(subgroupBroadcast(factor, 1u), subgroupBroadcast(offset, 1u), subgroupBroadcast(mean, 1u));
-    let four1 = fold_four(results, first + 4u, &inputs, 4u, fold1, row, rows);
-    if (lane == 1u) { sums = four1; }
-    inputs = inputs_of(first + 8u, row, rows, column);
-    let fold2 = Fold(subgroupBroadcast(factor, 2u), subgroupBroadcast(offset, 2u), subgroupBroadcast(mean, 2u));
-    let four2 = fold_four(results, first + 8u, &inputs, 0u, fold2, row, rows);
-    if (lane == 2u) { sums = four2; }
-    let fold3 = Fold(subgroupBroadcast(factor, 3u), subgroupBroadcast(offset, 3u), subgroupBroadcast(mean, 3u));
-    let four3 = fold_four(results, first + 12u, &inputs, 4u, fold3, row, rows);
-    if (lane == 3u) { sums = four3; }
-    inputs = inputs_of(first + 16u, row, rows, column);
-    let fold4 = Fold(subgroupBroadcast(factor, 4u), subgroupBroadcast(offset, 4u), subgroupBroadcast(mean, 4u));
-    let four4 = fold_four(results, first + 16u, &inputs, 0u, fold4, row, rows);
-    if (lane == 4u) { sums = four4; }
-    let fold5 = Fold(subgroupBroadcast(factor, 5u), subgroupBroadcast(offset, 5u), subgroupBroadcast(mean, 5u));
-    let four5 = fold_four(results, first + 20u, &inputs, 4u, fold5, row, rows);
-    if (lane == 5u) { sums = four5; }
-    inputs = inputs_of(first + 24u, row, rows, column);
-    let fold6 = Fold(subgroupBroadcast(factor, 6u), subgroupBroadcast(offset, 6u), subgroupBroadcast(mean, 6u));
-    let four6 = fold_four(results, first + 24u, &inputs, 0u, fold6, row, rows);
-    if (lane == 6u) { sums = four6; }
-    let fold7 = Fold(subgroupBroadcast(factor, 7u), subgroupBroadcast(offset, 7u), subgroupBroadcast(mean, 7u));
-    let four7 = fold_four(results, first + 28u, &inputs, 4u, fold7, row, rows);
-    if (lane == 7u) { sums = four7; }
-    if (column + first + 4u * lane < INPUTS && tile * ROWS < rows) {
-        let place = ((size.first_split + tile) * INPUTS + column + first + 4u * lane) / 2u;
-        partial_sums[place] = vec4<f32>(sums[0].x, sums[0].y * inv_std.x, sums[1].x, sums[1].y * inv_std.y);
-        partial_sums[place + 1u] = vec4<f32>(sums[2].x, sums[2].y * inv_std.z, sums[3].x, sums[3].y * inv_std.w);
-    }
-}
-
-// As backward_folded of convolution_tiled_back.wgsl.
+// As backward_folded of convolution_tiled_back.wgsl; partial sums of four inputs to a lane.
 @compute @workgroup_size(LANES)
 fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let rows = size.batch * size.frames * MEL;
@@ -378,9 +321,47 @@ fn backward_folded(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgro
     let column = group.x * COLUMNS;
     var results: Sums;
     multiply_backward(&results, row, rows, column, lane);
-    fold_half(&results, 0u, tile, rows, column, lane);
-    if (COLUMNS > 32u) {
-        fold_half(&results, 32u, tile, rows, column, lane);
-    }
+    var exists = rows_there(row, rows);
+    let own = min(column + 4u * lane, INPUTS - 4u);
+    let factor = scale[(size.weight_first + own) / 4u];
+    let offset = shift[(size.weight_first + own) / 4u];
+    let low = moments[(STATISTICS_FIRST + own) / 2u];
+    let high = moments[(STATISTICS_FIRST + own) / 2u + 1u];
+    let mean = vec4<f32>(low.xz, high.xz);
+    let inv_std = vec4<f32>(low.yw, high.yw);
+    var sums = mat4x2<f32>();
+    var inputs = inputs_of(0u, row, rows, column);
+    let fold0 = Fold(subgroupBroadcast(factor, 0u), subgroupBroadcast(offset, 0u), subgroupBroadcast(mean, 0u));
+    let four0 = fold_four(&results, 0u, &inputs, 0u, fold0, &exists);
+    if (lane == 0u) { sums = four0; }
+    let fold1 = Fold(subgroupBroadcast(factor, 1u), subgroupBroadcast(offset, 1u), subgroupBroadcast(mean, 1u));
+    let four1 = fold_four(&results, 4u, &inputs, 4u, fold1, &exists);
+    if (lane == 1u) { sums = four1; }
+    inputs = inputs_of(8u, row, rows, column);
+    let fold2 = Fold(subgroupBroadcast(factor, 2u), subgroupBroadcast(offset, 2u), subgroupBroadcast(mean, 2u));
+    let four2 = fold_four(&results, 8u, &inputs, 0u, fold2, &exists);
+    if (lane == 2u) { sums = four2; }
+    let fold3 = Fold(subgroupBroadcast(factor, 3u), subgroupBroadcast(offset, 3u), subgroupBroadcast(mean, 3u));
+    let four3 = fold_four(&results, 12u, &inputs, 4u, fold3, &exists);
+    if (lane == 3u) { sums = four3; }
+    inputs = inputs_of(16u, row, rows, column);
+    let fold4 = Fold(subgroupBroadcast(factor, 4u), subgroupBroadcast(offset, 4u), subgroupBroadcast(mean, 4u));
+    let four4 = fold_four(&results, 16u, &inputs, 0u, fold4, &exists);
+    if (lane == 4u) { sums = four4; }
+    let fold5 = Fold(subgroupBroadcast(factor, 5u), subgroupBroadcast(offset, 5u), subgroupBroadcast(mean, 5u));
+    let four5 = fold_four(&results, 20u, &inputs, 4u, fold5, &exists);
+    if (lane == 5u) { sums = four5; }
+    inputs = inputs_of(24u, row, rows, column);
+    let fold6 = Fold(subgroupBroadcast(factor, 6u), subgroupBroadcast(offset, 6u), subgroupBroadcast(mean, 6u));
+    let four6 = fold_four(&results, 24u, &inputs, 0u, fold6, &exists);
+    if (lane == 6u) { sums = four6; }
+    let fold7 = Fold(subgroupBroadcast(factor, 7u), subgroupBroadcast(offset, 7u), subgroupBroadcast(mean, 7u));
+    let four7 = fold_four(&results, 28u, &inputs, 4u, fold7, &exists);
+    if (lane == 7u) { sums = four7; }
     store_backward(&results, row, rows, column);
+    if (column + 4u * lane < INPUTS && tile * ROWS < rows) {
+        let place = ((size.first_split + tile) * INPUTS + column + 4u * lane) / 2u;
+        partial_sums[place] = vec4<f32>(sums[0].x, sums[0].y * inv_std.x, sums[1].x, sums[1].y * inv_std.y);
+        partial_sums[place + 1u] = vec4<f32>(sums[2].x, sums[2].y * inv_std.z, sums[3].x, sums[3].y * inv_std.w);
+    }
 }

@@ -95,12 +95,6 @@ fn takes_tall_tiles(shape: ConvolutionShape) -> bool {
     (shape.mel == 1 && channels >= 64) || (shape.kernel[1] > 3 && channels >= 32)
 }
 
-/// Whether they also take 64 columns at a time, so that what a lane brings meets twice as many: for sequences.
-fn takes_wide_tiles(operation: Operation, shape: ConvolutionShape) -> bool {
-    let columns = if operation == Operation::BackwardInput { shape.inputs } else { shape.outputs };
-    shape.mel == 1 && columns >= 64
-}
-
 /// Whether `convolution_wide_weight.wgsl` has a kernel of its own for these outputs.
 fn in_64s(shape: ConvolutionShape) -> bool {
     shape.kernel == [1, 1] && shape.outputs.is_multiple_of(64)
@@ -208,10 +202,11 @@ impl ConvolutionVariant {
     pub(super) fn constants(&self, operation: Operation, shape: ConvolutionShape) -> Vec<(&'static str, Constant)> {
         match self.0 {
             Family::Plain => Vec::new(),
-            Family::Wide => {
+            Family::Wide if operation == Operation::BackwardWeight => {
                 let Tile { rows, columns, .. } = self.tile(operation, shape);
                 vec![("ROWS", rows.into()), ("COLUMNS", columns.into())]
             }
+            Family::Wide => vec![("ROWS", self.tile(operation, shape).rows.into())],
             Family::Subgroup { lanes } => vec![("LANES", lanes.into())],
             Family::Tiled { .. } => {
                 let Tile { rows, columns, wide } = self.tile(operation, shape);
@@ -236,9 +231,7 @@ impl ConvolutionVariant {
             // With all taps along mel fewer inputs.
             (Family::Wide, Operation::BackwardWeight) if slides(shape) => narrow(16, 32),
             (Family::Wide, Operation::BackwardWeight) => narrow(32, if in_64s(shape) { 64 } else { 32 }),
-            (Family::Wide, _) => {
-                narrow(if takes_tall_tiles(shape) { 64 } else { 32 }, if takes_wide_tiles(operation, shape) { 64 } else { 32 })
-            }
+            (Family::Wide, _) => narrow(if takes_tall_tiles(shape) { 64 } else { 32 }, 32),
         }
     }
 
