@@ -52,6 +52,8 @@
 //!   batches are made of is sent at its start. Whether clips lie on the device or are streamed changes no bit. A gradient that is
 //!   not finite is noticed on the device, which then withholds the update; a batch norm's running statistics leave such a batch
 //!   out.
+//! - **Recurrences leave no subnormal gradient where processors compute**: their kernels for software adapters (`*_wide`,
+//!   `*_subgroup`) end in 0 what has faded below 2^-100, since processors take a hundred times as long over such numbers.
 //! - **Batch norm's statistics are made once**, where a map is produced; every reader turns them into a scale and a shift
 //!   of its own, which convolutions apply on load. Normalised maps are stored only where something else reads them.
 //! - **Checkpoints are whole or absent**: written beside and renamed, the manifest last.
